@@ -1,0 +1,77 @@
+"""Connections: to the server that libpq's PG* variables name, else to the private cluster."""
+
+import importlib.util
+import os
+from typing import TYPE_CHECKING
+
+import psycopg2
+from psycopg2.extensions import connection, make_dsn
+
+from db.cluster import Cluster
+from db.errors import HvenError
+from db.settings import ADMINISTRATOR
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+EXISTING_SERVER = ("PGHOST", "PGHOSTADDR", "PGSERVICE")  # any of them names a server that is not ours
+
+
+class ConnectionFailed(HvenError, psycopg2.OperationalError):
+    """The server cannot be reached, or refuses; also an OperationalError, so that retry loops see it."""
+
+    exit_status = 4
+
+
+def uses_existing_server() -> bool:
+    """Return whether libpq's variables name a server, so that the private cluster is left alone."""
+    return any(os.environ.get(name) for name in EXISTING_SERVER)
+
+
+def resolve(name: str) -> str:
+    """Return the database that a name stands for (`level1` is a pointer to one of two databases)."""
+    return name
+
+
+def dsn(database: str, user: str | None = None) -> str:
+    """Return libpq's connection string for a database.
+
+    Parameters
+    ----------
+    database : str
+        Name of the database, or a pointer such as `level1`.
+    user : str, optional
+        Role; default the administrator on the private cluster, libpq's own default elsewhere.
+    """
+    names: dict[str, str | int] = {"dbname": resolve(database)}
+    if not uses_existing_server():
+        cluster = Cluster()
+        names |= {"host": str(cluster.run), "port": cluster.port, "user": ADMINISTRATOR}
+    if user:
+        names["user"] = user
+    return make_dsn(**names)
+
+
+def connect(database: str, *, user: str | None = None) -> connection:
+    """Return a psycopg2 connection.
+
+    Raises
+    ------
+    ConnectionFailed
+        The server does not run, or refuses.
+    """
+    if importlib.util.find_spec("db.adapt"):
+        importlib.import_module("db.adapt").register()
+    try:
+        return psycopg2.connect(dsn(database, user), application_name="hven")
+    except psycopg2.OperationalError as error:
+        said = str(error).strip().replace("\n", " ").rstrip(".")
+        remedy = "look at the server that the PG* variables name" if uses_existing_server() else "`hven up`"
+        raise ConnectionFailed(f"cannot connect to database {database} ({said})", remedy) from error
+
+
+def engine(database: str, *, user: str | None = None) -> "Engine":
+    """Return a SQLAlchemy engine; its driver is psycopg2, whose adapters are ours."""
+    import sqlalchemy
+
+    return sqlalchemy.create_engine("postgresql+psycopg2://", creator=lambda: connect(database, user=user))

@@ -1,0 +1,87 @@
+"""Processes of the private server: run one as its user, find them, end those that a crash left behind."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from db.settings import BINARIES, server_user
+
+GRACE = 2.0  # seconds that an orphaned backend has to leave by itself
+
+
+def run_as_server(
+    command: Sequence[str | Path], venv: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as the server's user with the environment that the server has.
+
+    The venv's `bin` stands first on PATH: PL/Python takes the `python3` that it finds there for its own.
+    """
+    owner = server_user()
+    drop = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    own = {
+        "PATH": f"{venv}/bin:{BINARIES}:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "OPENBLAS_NUM_THREADS": "1",  # each backend would start a pool of threads of its own
+    }
+    return subprocess.run(
+        [str(word) for word in command],
+        env=own | dict(environment or {}),
+        cwd="/",  # ours may be closed to the server's user
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        **drop,
+    )
+
+
+def server_processes(data: Path) -> list[int]:
+    """Return the ids of all PostgreSQL processes whose working folder is `data`, as every backend's is."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if (entry / "cwd").readlink() == data and (entry / "exe").readlink().name == "postgres":
+                    found.append(int(entry.name))
+            except OSError:  # another user's, or gone meanwhile
+                continue
+    return sorted(found)
+
+
+def postmaster(data: Path) -> int | None:
+    """Return the id of the running postmaster of `data`, or None."""
+    try:
+        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid if pid in server_processes(data) else None
+
+
+def end_orphans(data: Path) -> int:
+    """End the backends of a postmaster that is gone, as their shared memory forbids a new start.
+
+    Returns
+    -------
+    int
+        How many there were.
+    """
+    orphans = server_processes(data)
+    _signal(orphans, signal.SIGQUIT)
+    deadline = time.monotonic() + GRACE
+    while server_processes(data) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    _signal(server_processes(data), signal.SIGKILL)
+    while server_processes(data):
+        time.sleep(0.02)
+    return len(orphans)
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue

@@ -1,0 +1,99 @@
+"""A cluster of our own for all tests, a template database, and its clones.
+
+`database` gives each test a fresh clone; `connection` gives a transaction in a shared clone and rolls it back,
+which is much cheaper: use it wherever the code under test does not commit.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_postgresql.factories import postgresql_noproc
+from pytest_postgresql.janitor import DatabaseJanitor
+
+from db import cluster as clusters
+from db.connect import EXISTING_SERVER, connect
+from db.settings import ADMINISTRATOR, socket_folder
+
+HOME = Path(tempfile.mkdtemp(prefix="hven-", dir="/tmp"))  # a socket's path must be short
+DURABILITY_OFF = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "256MB",
+    "min_wal_size": "80MB",
+    "max_wal_size": "1GB",
+}
+
+
+def build_template(dbname: str, **_: object) -> None:
+    """Fill the template database that tests clone; the one place to change when it shall hold more."""
+    with connect(dbname) as session, session.cursor() as cursor:
+        cursor.execute("CREATE EXTENSION plpython3u")
+        cursor.execute("CREATE EXTENSION pg_sphere SCHEMA public")
+        cursor.execute("CREATE SCHEMA hven")
+    session.close()
+
+
+template = postgresql_noproc(
+    host=str(socket_folder(HOME)), port=5432, user=ADMINISTRATOR, dbname="hven_test", load=[build_template]
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the cluster before any test module is imported, and make it the one that `db.connect` finds."""
+    for name in (*EXISTING_SERVER, "PGPORT", "PGUSER", "PGDATABASE", "HVEN_PORT"):
+        os.environ.pop(name, None)
+    os.environ["HVEN_HOME"] = str(HOME)
+    HOME.chmod(0o711)  # the server's user passes through
+    if not config.option.collectonly:
+        clusters.start(clusters.Cluster(overrides=DURABILITY_OFF))
+
+
+def pytest_unconfigure() -> None:
+    """Stop the cluster and remove it."""
+    clusters.stop(clusters.Cluster(), mode="immediate")
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> clusters.Cluster:
+    """Return the running cluster of this test session."""
+    return clusters.Cluster(overrides=DURABILITY_OFF)
+
+
+@pytest.fixture
+def database(template) -> Iterator[str]:
+    """Return the name of a fresh clone of the template, dropped after the test."""
+    with _clone(template, "hven_clone"):
+        yield "hven_clone"
+
+
+@pytest.fixture(scope="session")
+def shared_database(template) -> Iterator[str]:
+    """Return the name of a clone that no test changes for good."""
+    with _clone(template, "hven_shared"):
+        yield "hven_shared"
+
+
+@pytest.fixture
+def connection(shared_database):
+    """Return a connection in a transaction that is rolled back after the test."""
+    session = connect(shared_database)
+    yield session
+    session.rollback()
+    session.close()
+
+
+def _clone(template, name: str) -> DatabaseJanitor:
+    return DatabaseJanitor(
+        user=template.user,
+        host=template.host,
+        port=template.port,
+        dbname=name,
+        template_dbname=template.template_dbname,
+        password=template.password,
+    )
