@@ -1,0 +1,111 @@
+"""Alerts, their archive, the outbox that sends them, and how far each consumer has read."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from db.columns import NOW, column, flag, key, link, mjd, table
+
+WHEN = TIMESTAMP(timezone=True)
+
+alert = table(
+    "alert", "catalogue",
+    key("dia_source_id", doc="The DiaSource that triggered the Alert"),
+    column("version", SmallInteger, unit="", ucd="meta.version", nullable=False, server_default="1",
+           doc="1 for the first packet; a correction or withdrawal is a further version that cites it"),
+    column("ivorn", Text, unit="", ucd="meta.ref.ivoid", nullable=False, unique=True, doc="IVOA identifier of the VOEvent"),
+    column("cites", Text, unit="", ucd="meta.ref.ivoid", doc="Identifier of the packet that this one supersedes or retracts"),
+    column("cites_as", Text, unit="", ucd="meta.code", doc="supersedes or retraction"),
+    link("object_id", doc="The Object, as it was when the Alert was selected"),
+    link("moving_object_id", doc="The known MovingObject, if one is predicted there"),
+    key("visit_id", ucd="meta.id.assoc", doc="The Visit"),
+    column("exposure_id", ARRAY(BigInteger), unit="", ucd="meta.id.assoc", nullable=False, doc="Difference Exposures of the Snaps, in order"),
+    column("rule", Text, unit="", ucd="meta.code.class", nullable=False, doc="each_snap, visit_and_each_snap or visit: the Snap rule that it passed"),
+    link("host_object_id", doc="The extended Object whose footprint it lies in"),
+    flag("is_moving", "A known MovingObject is predicted there", nullable=False, server_default="false"),
+    mjd("selected_tai", "When it was selected", ucd="time.processing", nullable=False),
+    PrimaryKeyConstraint("dia_source_id", "version"),
+    CheckConstraint("(version = 1) = (cites IS NULL) AND (cites IS NULL) = (cites_as IS NULL)", name="cites"),
+    CheckConstraint("cites_as IN ('supersedes', 'retraction')", name="cites_as"),
+    CheckConstraint("rule IN ('each_snap', 'visit_and_each_snap', 'visit')", name="rule"),
+    CheckConstraint("num_nonnulls(object_id, moving_object_id) <= 1", name="one_parent"),
+    Index("alert_object_id_idx", "object_id"),
+    Index("alert_visit_id_idx", "visit_id"),
+    doc="Alerts: one row a packet that was or will be distributed",
+)
+
+
+def packet():
+    """Return the link of a row to the Alert that it carries."""
+    return [
+        key("dia_source_id", ucd="meta.id.parent", doc="The Alert's DiaSource"),
+        column("version", SmallInteger, unit="", ucd="meta.version", nullable=False, doc="The Alert's version"),
+    ], ForeignKeyConstraint(["dia_source_id", "version"], ["catalogue.alert.dia_source_id", "catalogue.alert.version"])
+
+
+columns, references = packet()
+alert_packet = table(
+    "alert_packet", "catalogue",
+    *columns,
+    column("encoding", Text, unit="", ucd="meta.code.class", nullable=False, doc="voevent, avro or stamps"),
+    column("file_id", BigInteger, unit="", ucd="meta.id;meta.file", nullable=False, doc="The packet file of the Visit, a row of file"),
+    column("byte_offset", BigInteger, unit="byte", ucd="phys.size;meta.file", nullable=False, doc="Where the packet begins in the file"),
+    column("byte_length", Integer, unit="byte", ucd="phys.size;meta.file", nullable=False, doc="Length of the packet"),
+    PrimaryKeyConstraint("dia_source_id", "version", "encoding"),
+    references,
+    CheckConstraint("encoding IN ('voevent', 'avro', 'stamps')", name="encoding"),
+    CheckConstraint("byte_offset >= 0 AND byte_length > 0", name="extent"),
+    doc="The archive: where each packet lies",
+)
+
+columns, references = packet()
+outbox = table(
+    "outbox", "catalogue",
+    column("outbox_id", BigInteger, Identity(always=True), unit="", ucd="meta.id;meta.main", primary_key=True,
+           doc="Order in which Alerts were handed to the outbox"),
+    *columns,
+    column("stream", Text, unit="", ucd="meta.id", nullable=False, doc="The stream that it goes to; full is unfiltered"),
+    column("state", Text, unit="", ucd="meta.code.status", nullable=False, server_default="waiting", doc="waiting, sent or dead"),
+    column("attempts", SmallInteger, unit="", ucd="meta.number", nullable=False, server_default="0", doc="Attempts so far"),
+    column("next_attempt", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="Not to be tried before"),
+    column("sent", WHEN, unit="", ucd="time", doc="When the receiver acknowledged it"),
+    column("last_error", Text, unit="", ucd="meta.note", doc="What the last attempt met"),
+    references,
+    CheckConstraint("state IN ('waiting', 'sent', 'dead')", name="state"),
+    Index("outbox_waiting_idx", "next_attempt", postgresql_where=text("state = 'waiting'")),
+    Index("outbox_once_idx", "dia_source_id", "version", "stream", unique=True),
+    doc="Alerts that wait to be sent, and those that were",
+)
+
+alert_consumer = table(
+    "alert_consumer", "catalogue",
+    column("name", Text, unit="", ucd="meta.id;meta.main", primary_key=True, doc="Name of the consumer"),
+    column("stream", Text, unit="", ucd="meta.id", nullable=False, doc="The stream that it reads"),
+    column("cursor", BigInteger, unit="", ucd="meta.id.assoc", nullable=False, server_default="0", doc="Last outbox_id that it acknowledged"),
+    column("seen", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="When it last asked"),
+    doc="How far each consumer has read",
+)
+
+order_log = table(
+    "order_log", "catalogue",
+    column("place", BigInteger, Identity(always=True), unit="", ucd="meta.id;meta.main", primary_key=True,
+           doc="Place in the order of associations, which a second site replays"),
+    key("visit_id", ucd="meta.id.assoc", doc="The Visit that was associated"),
+    column("pass", SmallInteger, unit="", ucd="meta.number", nullable=False, doc="1, or more for late detectors and reruns"),
+    column("dia_sources", Integer, unit="", ucd="meta.number", nullable=False, doc="DiaSources that were associated"),
+    column("digest", BigInteger, unit="", ucd="meta.checksum", nullable=False, doc="bit_xor of their ids and parents"),
+    column("written", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="When"),
+    Index("order_log_visit_id_idx", "visit_id"),
+    doc="The order in which Visits were associated",
+)
