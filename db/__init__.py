@@ -1,4 +1,11 @@
 """The hub: what is stored, and nothing that computes. Imports nothing else of ours."""
 
-commands: dict[str, str] = {}
-"""Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use."""
+commands: dict[str, str] = {
+    "up": "db.cli.server:up",
+    "down": "db.cli.server:down",
+    "status": "db.cli.server:show_status",
+    "sql": "db.cli.server:sql",
+}
+"""Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use.
+
+Their modules lie in `db/cli`: a folder named `commands` would take this name's place once imported."""

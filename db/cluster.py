@@ -95,7 +95,7 @@ def create(cluster: Cluster) -> bool:
         unfinished = cluster.home / "cluster.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         _own_folder(unfinished)
-        command = [
+        command: list[str | Path] = [
             *(settings.BINARIES / "initdb", "-D", unfinished, "-U", settings.ADMINISTRATOR, "-E", "UTF8"),
             *("--lc-collate=C", "--lc-ctype=C.UTF-8"),  # the same order, and so the same digests, everywhere
             *("--data-checksums", "-A", "peer"),
@@ -162,15 +162,15 @@ def status(cluster: Cluster) -> Status:
         created=(cluster.data / "PG_VERSION").exists(),
         pid=pid,
         socket=str(cluster.run),
-        port=int(lines[3]) if pid else cluster.port,
-        listen=(lines[5] or None) if pid else None,
+        port=int(lines[3]) if len(lines) > 3 else cluster.port,
+        listen=(lines[5] or None) if len(lines) > 5 else None,
         log=str(cluster.log),
     )
 
 
 def _pg_ctl(cluster: Cluster, verb: str, *options: str | Path) -> CompletedProcess[str]:
-    command = [settings.BINARIES / "pg_ctl", verb, "-s", "-w", "-t", str(PATIENCE), "-D", cluster.data, *options]
-    return run_as_server(command, cluster.venv)
+    command: list[str | Path] = [settings.BINARIES / "pg_ctl", verb, "-s", "-w", "-t", str(PATIENCE)]
+    return run_as_server([*command, "-D", cluster.data, *options], cluster.venv)
 
 
 def _prepare(cluster: Cluster, listen: str | None) -> None:

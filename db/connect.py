@@ -1,7 +1,6 @@
 """Connections: to the server that libpq's PG* variables name, else to the private cluster."""
 
 import importlib.util
-import os
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -9,23 +8,16 @@ from psycopg2.extensions import connection, make_dsn
 
 from db.cluster import Cluster
 from db.errors import HvenError
-from db.settings import ADMINISTRATOR
+from db.settings import ADMINISTRATOR, uses_existing_server
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-EXISTING_SERVER = ("PGHOST", "PGHOSTADDR", "PGSERVICE")  # any of them names a server that is not ours
 
 
 class ConnectionFailed(HvenError, psycopg2.OperationalError):
     """The server cannot be reached, or refuses; also an OperationalError, so that retry loops see it."""
 
     exit_status = 4
-
-
-def uses_existing_server() -> bool:
-    """Return whether libpq's variables name a server, so that the private cluster is left alone."""
-    return any(os.environ.get(name) for name in EXISTING_SERVER)
 
 
 def resolve(name: str) -> str:

@@ -20,7 +20,7 @@ def run_as_server(
     The venv's `bin` stands first on PATH: PL/Python takes the `python3` that it finds there for its own.
     """
     owner = server_user()
-    drop = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    root = os.geteuid() == 0
     own = {
         "PATH": f"{venv}/bin:{BINARIES}:/usr/bin:/bin",
         "LANG": "C.UTF-8",
@@ -34,7 +34,9 @@ def run_as_server(
         capture_output=True,
         text=True,
         check=False,
-        **drop,
+        user=owner.pw_uid if root else None,
+        group=owner.pw_gid if root else None,
+        extra_groups=[] if root else None,
     )
 
 

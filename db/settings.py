@@ -9,6 +9,7 @@ from pathlib import Path
 POSTGRESQL_MAJOR = 15
 BINARIES = Path(f"/usr/lib/postgresql/{POSTGRESQL_MAJOR}/bin")
 ADMINISTRATOR = "postgres"  # the superuser's role and, when root starts the server, its user
+EXISTING_SERVER = ("PGHOST", "PGHOSTADDR", "PGSERVICE")  # any of them names a server that is not ours
 SOCKET_PATH_LIMIT = 90  # bytes of the folder; sun_path holds 107, "/.s.PGSQL.65535" takes 16
 SMALL_SHARED_MEMORY = 1 << 30  # bytes of /dev/shm below which parallel hash joins run out of it
 
@@ -25,6 +26,11 @@ def hven_home() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/hven")  # the server's user cannot enter root's home
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "hven"
+
+
+def uses_existing_server() -> bool:
+    """Return whether libpq's variables name a server, so that the private cluster is left alone."""
+    return any(os.environ.get(name) for name in EXISTING_SERVER)
 
 
 def port() -> int:

@@ -1,7 +1,7 @@
 """A cluster of our own for all tests, a template database, and its clones.
 
-`database` gives each test a fresh clone; `connection` gives a transaction in a shared clone and rolls it back,
-which is much cheaper: use it wherever the code under test does not commit.
+`database` gives each test a fresh clone; `connection` gives a transaction in a shared clone and rolls it
+back, which is much cheaper: use it wherever the code under test does not commit.
 """
 
 import os
@@ -15,8 +15,8 @@ from pytest_postgresql.factories import postgresql_noproc
 from pytest_postgresql.janitor import DatabaseJanitor
 
 from db import cluster as clusters
-from db.connect import EXISTING_SERVER, connect
-from db.settings import ADMINISTRATOR, socket_folder
+from db.connect import connect
+from db.settings import ADMINISTRATOR, EXISTING_SERVER, socket_folder
 
 HOME = Path(tempfile.mkdtemp(prefix="hven-", dir="/tmp"))  # a socket's path must be short
 DURABILITY_OFF = {
