@@ -17,6 +17,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 from db import cluster as clusters
 from db.connect import connect
 from db.settings import ADMINISTRATOR, EXISTING_SERVER, socket_folder
+from udf.deploy import deploy
 
 HOME = Path(tempfile.mkdtemp(prefix="hven-", dir="/tmp"))  # a socket's path must be short
 DURABILITY_OFF = {
@@ -34,7 +35,7 @@ def build_template(dbname: str, **_: object) -> None:
     with connect(dbname) as session, session.cursor() as cursor:
         cursor.execute("CREATE EXTENSION plpython3u")
         cursor.execute("CREATE EXTENSION pg_sphere SCHEMA public")
-        cursor.execute("CREATE SCHEMA hven")
+    deploy(session, "level1")
     session.close()
 
 
