@@ -62,7 +62,7 @@ def test_the_measurements_of_a_visit_lie_between_two_ids(ask):
 
 
 @settings(deadline=None)
-@given(st.floats(50001, 66000), st.floats(-180, 180))
+@given(st.floats(50001, 66000), st.integers(-180_000, 180_000).map(lambda m: m / 1000))
 def test_sql_dates_like_python(ask, mjd, longitude):
     both = ask("SELECT hven.night_of(%s, %s), hven.slot_of_day(%s, %s)", (mjd, longitude) * 2)
     assert both == (night_of(mjd, longitude), slot_of_day(mjd, longitude))
