@@ -5,6 +5,7 @@ Everything lies under one folder, `$HVEN_HOME`: `cluster` (the data), `run` (the
 
 import fcntl
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -178,6 +179,9 @@ def _prepare(cluster: Cluster, listen: str | None) -> None:
     end_orphans(cluster.data)
     (cluster.data / "postmaster.pid").unlink(missing_ok=True)  # nobody lives: its number may be reused
     _own_folder(cluster.run)
+    lock = cluster.run / f".s.PGSQL.{cluster.port}.lock"
+    if lock.exists() and str(cluster.data) in lock.read_text().splitlines():
+        lock.unlink()  # of our own dead postmaster, which may be a zombie
     values = {name: value for name, (value, _) in settings.tuned_here(cluster.data).items()}
     reasons = {name: reason for name, (_, reason) in settings.tuned_here(cluster.data).items()}
     values |= {"unix_socket_directories": str(cluster.run), "port": str(cluster.port)}
@@ -266,6 +270,7 @@ def _locked(cluster: Cluster) -> Iterator[None]:
         raise _fault(cluster, problem, error.strerror or "") from error
 
 
+LOG_PREFIX = re.compile(r"^[-\d]+ [\d:.]+ \w+ \[\d+\] ")
 REMEDIES = {
     "No space left on device": "make room on the disk of {home}, then repeat the command",
     "Address already in use": "stop the server that uses port {port}, or set HVEN_PORT to another number",
@@ -280,7 +285,8 @@ REMEDIES = {
 def _fault(cluster: Cluster, problem: str, said: str) -> ClusterError:
     """Make an error from what a program said, with the remedy for its known causes."""
     marks = ("FATAL", "PANIC", "error", "could not", *REMEDIES)
-    causes = [line.strip() for line in said.splitlines() if any(mark in line for mark in marks)]
+    lines = (LOG_PREFIX.sub("", line.strip()) for line in said.splitlines())
+    causes = [line for line in lines if any(mark in line for mark in marks)]
     cause = "; ".join(dict.fromkeys(causes[:3])) or said.strip()[-300:]
     known = (remedy for sign, remedy in REMEDIES.items() if sign in said)
     places = {"home": cluster.home, "port": cluster.port, "run": cluster.run, "log": cluster.log}

@@ -57,9 +57,14 @@ def connect(database: str, *, user: str | None = None) -> connection:
     try:
         return psycopg2.connect(dsn(database, user), application_name="hven")
     except psycopg2.OperationalError as error:
-        said = str(error).strip().replace("\n", " ").rstrip(".")
-        remedy = "look at the server that the PG* variables name" if uses_existing_server() else "`hven up`"
-        raise ConnectionFailed(f"cannot connect to database {database} ({said})", remedy) from error
+        said = str(error).splitlines()[0].rstrip(".")
+        raise ConnectionFailed(f"cannot connect to database {database} ({said})", _remedy(said)) from error
+
+
+def _remedy(said: str) -> str:
+    if uses_existing_server():
+        return "look at the server that the PG* variables name"
+    return "`hven up`" if "No such file" in said or "refused" in said else "`hven doctor` shows what is there"
 
 
 def engine(database: str, *, user: str | None = None) -> "Engine":

@@ -14,10 +14,11 @@ MAINTENANCE = "postgres"  # the database that every server has
 
 @dataclass(frozen=True)
 class InnerPython:
-    """Python inside the server: its `sys.prefix` and the version of its numpy."""
+    """Python inside the server: its `sys.prefix` and the versions of what our functions import."""
 
     prefix: str
     numpy: str
+    scipy: str
 
 
 def bring_up(listen: str | None = None) -> bool:
@@ -63,7 +64,7 @@ def check_python(cluster: Cluster) -> None:
 
 def inner_python(session: connection) -> InnerPython:
     """Ask the server's PL/Python; needs the extension plpython3u and a superuser."""
-    body = "'import sys, numpy; return [sys.prefix, numpy.__version__]'"
+    body = "'import sys, numpy, scipy; return [sys.prefix, numpy.__version__, scipy.__version__]'"
     with session, session.cursor() as cursor:
         cursor.execute(f"CREATE FUNCTION pg_temp.hven_python() RETURNS text[] LANGUAGE plpython3u AS {body}")
         cursor.execute("SELECT pg_temp.hven_python()")
