@@ -1,6 +1,5 @@
 """Connections: to the server that libpq's PG* variables name, else to the private cluster."""
 
-import importlib.util
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -52,8 +51,9 @@ def connect(database: str, *, user: str | None = None) -> connection:
     ConnectionFailed
         The server does not run, or refuses.
     """
-    if importlib.util.find_spec("db.adapt"):
-        importlib.import_module("db.adapt").register()
+    from db import adapt  # numpy takes its time
+
+    adapt.register()
     try:
         return psycopg2.connect(dsn(database, user), application_name="hven")
     except psycopg2.OperationalError as error:

@@ -149,7 +149,7 @@ def test_socket_in_use(scratch):
 @pytest.mark.skipif(os.geteuid() != 0, reason="else the server's user is ourselves")
 def test_home_that_the_server_cannot_enter(home):
     home.parent.chmod(0o700)
-    with pytest.raises(ClusterError, match="postgres cannot enter .*Remedy: `chmod a\\+x` its parent folders"):
+    with pytest.raises(ClusterError, match="postgres cannot enter .*Remedy: `chmod a\\+x` its parent"):
         start(Cluster(home))
 
 
