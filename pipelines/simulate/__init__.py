@@ -1,0 +1,1 @@
+"""Skies and pixels whose truth is known. Nothing here touches the database."""
