@@ -70,7 +70,9 @@ def link(name: str, *constraints, doc: str, ucd: str = "meta.id.assoc", ldm: str
     return column(name, BigInteger, *constraints, unit="", ucd=ucd, doc=doc, ldm=ldm, **options)
 
 
-def flux(name: str, doc: str, ldm: str | None = None, unit: str = "nJy", ucd: str = "phot.flux.density") -> list[Column]:
+def flux(
+    name: str, doc: str, ldm: str | None = None, *, unit: str = "nJy", ucd: str = "phot.flux.density"
+) -> list[Column]:
     """Return a flux and its one-sigma error."""
     return [
         column(name, REAL, unit=unit, ucd=ucd, doc=doc, ldm=ldm),

@@ -36,7 +36,7 @@ class ByTile:
         """Give a measurement table its tile, its primary key, its partitioning and its indexes."""
         table.append_column(column(
             "tile", Integer, unit="", ucd="pos.healpix", nullable=False,
-            doc=f"HEALPix pixel, NESTED, order {TILE_ORDER}, of the parent Object; of the measurement where it has none"))
+            doc=f"HEALPix pixel, NESTED, order {TILE_ORDER}, of the parent Object, else of the measurement itself"))
         _partition(table, ("tile",), "tile")
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 from db import cluster as clusters
 from db.connect import connect
 from db.settings import ADMINISTRATOR, EXISTING_SERVER, socket_folder
-from udf.deploy import deploy
+from migrations.upgrade import set_search_path, upgrade, upgrade_all
 
 HOME = Path(tempfile.mkdtemp(prefix="hven-", dir="/tmp"))  # a socket's path must be short
 DURABILITY_OFF = {
@@ -31,16 +32,12 @@ DURABILITY_OFF = {
 
 
 def build_template(dbname: str, **_: object) -> None:
-    """Fill the template database that tests clone; the one place to change when it shall hold more."""
-    with connect(dbname) as session, session.cursor() as cursor:
-        cursor.execute("CREATE EXTENSION plpython3u")
-        cursor.execute("CREATE EXTENSION pg_sphere SCHEMA public")
-    deploy(session, "level1")
-    session.close()
+    """Fill the template database that tests clone: the live Science Database at head, without rows."""
+    upgrade(dbname)
 
 
 template = postgresql_noproc(
-    host=str(socket_folder(HOME)), port=5432, user=ADMINISTRATOR, dbname="hven_test", load=[build_template]
+    host=str(socket_folder(HOME)), port=5432, user=ADMINISTRATOR, dbname="level1_test", load=[build_template]
 )
 
 
@@ -69,15 +66,15 @@ def cluster() -> clusters.Cluster:
 @pytest.fixture
 def database(template) -> Iterator[str]:
     """Return the name of a fresh clone of the template, dropped after the test."""
-    with _clone(template, "hven_clone"):
-        yield "hven_clone"
+    with _clone(template, "level1_clone"):
+        yield "level1_clone"
 
 
 @pytest.fixture(scope="session")
 def shared_database(template) -> Iterator[str]:
     """Return the name of a clone that no test changes for good."""
-    with _clone(template, "hven_shared"):
-        yield "hven_shared"
+    with _clone(template, "level1_shared"):
+        yield "level1_shared"
 
 
 @pytest.fixture
@@ -89,8 +86,9 @@ def connection(shared_database):
     session.close()
 
 
-def _clone(template, name: str) -> DatabaseJanitor:
-    return DatabaseJanitor(
+@contextmanager
+def _clone(template, name: str) -> Iterator[None]:
+    janitor = DatabaseJanitor(
         user=template.user,
         host=template.host,
         port=template.port,
@@ -98,3 +96,13 @@ def _clone(template, name: str) -> DatabaseJanitor:
         template_dbname=template.template_dbname,
         password=template.password,
     )
+    with janitor:
+        set_search_path(name)  # a property of the database, which a clone does not inherit
+        yield
+
+
+@pytest.fixture(scope="session")
+def hub(template) -> str:
+    """Return the name of the hub, with level1 and the template beside it; tests leave them as they are."""
+    upgrade_all()
+    return "hub"

@@ -30,10 +30,6 @@ _FUNCTION = re.compile(r"(?im)^CREATE OR REPLACE (?:FUNCTION|PROCEDURE|AGGREGATE
 _CATALOGUE = re.compile(r"(?<!:):catalogue\b")
 _SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
-_COLUMNS = "name text PRIMARY KEY, sha256 text NOT NULL, minimum_revision text NOT NULL"
-_TABLE = (
-    f"CREATE TABLE IF NOT EXISTS hven.function_manifest ({_COLUMNS}, deployed_at timestamptz DEFAULT now())"
-)
 _FORGET = "DELETE FROM hven.function_manifest WHERE name = %s"
 _RECORD = "INSERT INTO hven.function_manifest VALUES (%s, %s, %s)"
 _NAMED = (
@@ -109,7 +105,7 @@ def manifest(tree: Path = TREE) -> dict[str, str]:
 
 
 def deploy(connection, catalogue: str | None, *, revisions=None, tree: Path = TREE) -> list[str]:
-    """Create or replace the functions of a tree in one database, all in one transaction, and commit.
+    """Create or replace the functions of a tree in one database; the caller commits.
 
     Parameters
     ----------
@@ -133,9 +129,7 @@ def deploy(connection, catalogue: str | None, *, revisions=None, tree: Path = TR
         With the file's name and line where the server refuses its text; nothing is changed then.
     """
     files = [file for file in read(tree).values() if _belongs(file, catalogue, revisions)]
-    with connection, connection.cursor() as cursor:
-        cursor.execute("CREATE SCHEMA IF NOT EXISTS hven")
-        cursor.execute(_TABLE)
+    with connection.cursor() as cursor:
         for file in files:
             _create(cursor, file, catalogue)
             cursor.execute(_FORGET, (file.name,))
@@ -208,6 +202,7 @@ def _create(cursor, file: FunctionFile, catalogue: str | None) -> None:
         cursor.execute(text)
         cursor.execute(_NAMED, (list(file.functions),))
         for (signature,) in cursor.fetchall():
+            cursor.execute(f"ALTER ROUTINE {signature} OWNER TO hven_owner")
             cursor.execute(f"REVOKE ALL ON ROUTINE {signature} FROM public")
             cursor.execute(f"GRANT EXECUTE ON ROUTINE {signature} TO {', '.join(file.execute)}")
     except psycopg2.Error as error:

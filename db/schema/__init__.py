@@ -13,7 +13,6 @@ from db.schema import (
     coadd,
     efd,
     exposure,
-    hub as hub_tables,
     manifest,
     measurement,
     moving_object,
@@ -22,6 +21,9 @@ from db.schema import (
     queue,
     staging,
     synthetic,
+)
+from db.schema import (
+    hub as hub_tables,
 )
 
 FAMILIES = (
@@ -85,5 +87,5 @@ def _copy(table: Table, bound: MetaData, names: dict[str, str], plan: Plan | Non
         copy.dialect_options["postgresql"]["with"] = {"fillfactor": factor}
     if isinstance(plan, ByTile) and table.info.get("gist"):
         # Releases never change, so they can afford the index that makes small cones fastest.
-        Index(f"{table.name}_position_idx", text("public.spoint_deg(ra, dec)"), postgresql_using="gist", _table=copy)
+        Index(f"{table.name}_position_idx", text("spoint_deg(ra, dec)"), postgresql_using="gist", _table=copy)
     return copy

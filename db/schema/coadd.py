@@ -1,6 +1,18 @@
 """Coadded Exposures: patches of the sky, their coadds, and what went into each."""
 
-from sqlalchemy import ARRAY, REAL, BigInteger, CheckConstraint, Double, ForeignKey, Index, Integer, PrimaryKeyConstraint, Text, text
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Text,
+    text,
+)
 
 from db.columns import column, filter_id, flag, healpix29, key, link, mjd, table
 from db.sphere import Spoly

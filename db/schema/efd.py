@@ -1,6 +1,15 @@
 """The archive copy of the Engineering and Facility Database: what the observatory reports of itself."""
 
-from sqlalchemy import ARRAY, BigInteger, Double, ForeignKey, Identity, PrimaryKeyConstraint, Text, UniqueConstraint
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Double,
+    ForeignKey,
+    Identity,
+    PrimaryKeyConstraint,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from db.columns import NOW, column, key, mjd, table

@@ -1,6 +1,17 @@
 """Where light was caught: filter, detector, Visit and Exposure (LDM-151 Table 6)."""
 
-from sqlalchemy import ARRAY, REAL, BigInteger, CheckConstraint, Double, ForeignKey, Index, Integer, SmallInteger, Text
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+)
 
 from db.columns import column, filter_id, healpix29, key, link, mjd, table
 from db.sphere import Spoly

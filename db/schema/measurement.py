@@ -5,7 +5,7 @@ Hence no primary key here: the plan adds it. Links to Objects, MovingObjects and
 set (by association and by the nightly check), not once a row: a row-wise foreign key costs three times the row.
 """
 
-from sqlalchemy import ARRAY, REAL, CheckConstraint, Double, Integer, SmallInteger, Table, Text
+from sqlalchemy import REAL, CheckConstraint, Double, SmallInteger, Table, Text
 
 from db.columns import (
     column,

@@ -1,6 +1,16 @@
 """MovingObject (LDM-151 Table 2): orbits, magnitudes, history and predictions."""
 
-from sqlalchemy import ARRAY, REAL, CheckConstraint, Double, ForeignKey, Index, Integer, PrimaryKeyConstraint, Text
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Text,
+)
 
 from db.columns import column, filter_id, history, key, link, mjd, position_error, table
 

@@ -3,7 +3,6 @@
 from sqlalchemy import (
     ARRAY,
     REAL,
-    BigInteger,
     Boolean,
     CheckConstraint,
     Double,
@@ -15,7 +14,19 @@ from sqlalchemy import (
     Text,
 )
 
-from db.columns import column, ellipse, filter_id, flux, healpix29, history, key, link, mjd, position_error, table
+from db.columns import (
+    column,
+    ellipse,
+    filter_id,
+    flux,
+    healpix29,
+    history,
+    key,
+    link,
+    mjd,
+    position_error,
+    table,
+)
 
 
 def owner(**options):

@@ -1,0 +1,15 @@
+-- comments: every COMMENT on schemas, tables and columns
+SELECT n.nspname, NULL, NULL, obj_description(n.oid, 'pg_namespace')
+FROM pg_namespace AS n
+UNION ALL
+SELECT n.nspname, c.relname, a.attname, CASE WHEN a.attnum IS NULL THEN obj_description(c.oid, 'pg_class')
+                                             ELSE col_description(c.oid, a.attnum) END
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    SELECT NULL::name AS attname, NULL::smallint AS attnum
+    UNION ALL
+    SELECT attname, attnum FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+) AS a
+WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+

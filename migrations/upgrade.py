@@ -1,0 +1,137 @@
+"""Bring databases to head: extensions, then migrations, then comments, then functions, in one transaction each."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from itertools import chain
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from psycopg2.extensions import AsIs
+from sqlalchemy import Connection
+
+from db import databases, describe
+from db.connect import connect, engine
+from db.databases import HUB, LEVEL1, OWNER, ROOT, TEMPLATE
+from db.errors import HvenError
+from db.queries import queries
+from migrations.script import execute
+from udf import deploy
+
+LOCK = 0x4876656E  # "Hven": one upgrade of a database at a time
+MAINTENANCE = "postgres"
+
+Say = Callable[[str], None]
+
+
+class UpgradeError(HvenError):
+    """A database can't be brought to head."""
+
+    exit_status = 5
+
+
+def configuration(connection: Connection | None = None, database: str | None = None) -> Config:
+    """Return Alembic's configuration, with an open connection to work on."""
+    config = Config(ROOT / "alembic.ini", stdout=io.StringIO())
+    config.attributes |= {} if connection is None else {"connection": connection, "database": database}
+    return config
+
+
+def head(branch: str) -> str:
+    """Return the newest revision of a branch: science or hub."""
+    return ScriptDirectory.from_config(configuration()).get_revision(f"{branch}@head").revision
+
+
+def upgrade(database: str, revision: str = "head") -> None:
+    """Bring one existing database to a revision (of its own branch), with its comments and functions.
+
+    All of it is one transaction: an interruption leaves the database as it was.
+    """
+    layout = databases.layout(database)
+    set_search_path(database)
+    with engine(database).begin() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        _prepare(connection, database)
+        connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
+        command.upgrade(configuration(connection, database), f"{layout.branch}@{revision}")
+        if revision == "head":
+            describe.describe(connection, layout)
+        connection.exec_driver_sql("RESET ROLE")
+        if revision == "head":
+            deploy.deploy(connection.connection.driver_connection, None if layout.kind == "hub" else layout.catalogue)
+
+
+def downgrade(database: str, revision: str = "base") -> None:
+    """Take one database back to an earlier revision, functions first."""
+    layout = databases.layout(database)
+    with engine(database).begin() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        execute(connection, queries("databases")["drop_functions"])
+        connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
+        command.downgrade(configuration(connection, database), f"{layout.branch}@{revision}")
+
+
+def create(database: str) -> bool:
+    """Create an empty database unless it exists; return whether it was created."""
+    with closing(connect(MAINTENANCE)) as session, session.cursor() as cursor:
+        session.autocommit = True  # CREATE DATABASE can't run in a transaction
+        cursor.execute(queries("databases")["exists"], {"database": database})
+        if cursor.rowcount:
+            return False
+        cursor.execute("CREATE DATABASE %s TEMPLATE template0", [AsIs(database)])
+        return True
+
+
+def upgrade_all(say: Say = lambda _: None) -> None:
+    """Make the hub, level1 and the release template where they are missing, and bring all but the frozen to head."""
+    for database in chain([HUB], _to_upgrade()):
+        if create(database):
+            say(f"{database}: created")
+        with _open_to_us(database):
+            upgrade(database)
+        say(f"{database}: at {head(databases.layout(database).branch)}, functions in place")
+    live = {"name": "level1", "database": LEVEL1[0], "kind": "level1", "release": 0, "state": "live"}
+    with closing(connect(HUB)) as session, session, session.cursor() as cursor:
+        cursor.execute(queries("databases")["register"], live)
+
+
+def _to_upgrade() -> Iterator[str]:
+    """Yield level1, the template and every release that is not frozen; asked for when the hub is up to date."""
+    yield LEVEL1[0]
+    yield TEMPLATE
+    with closing(connect(HUB)) as session, session.cursor() as cursor:
+        cursor.execute(queries("databases")["by_state"], {"states": ["creating", "building", "validated", "live"]})
+        known = [database for (database,) in cursor]
+    yield from (database for database in known if database != LEVEL1[0])
+
+
+@contextmanager
+def _open_to_us(database: str) -> Iterator[None]:
+    """Let connections into the template while it is upgraded: nobody else may hold it open when it is cloned."""
+    if database != TEMPLATE:
+        yield
+        return
+    with closing(connect(MAINTENANCE)) as session, session.cursor() as cursor:
+        session.autocommit = True
+        cursor.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
+        try:
+            yield
+        finally:
+            cursor.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false IS_TEMPLATE true")
+
+
+def _prepare(connection: Connection, database: str) -> None:
+    """Put in place what only a superuser can: roles, extensions, our schema, the search path."""
+    connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS plpython3u")
+    connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_sphere SCHEMA public")
+    execute(connection, (ROOT / "db" / "roles.sql").read_text())
+    connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS hven AUTHORIZATION {OWNER}")
+    connection.exec_driver_sql(f"GRANT CREATE ON DATABASE {database} TO {OWNER}")
+
+
+def set_search_path(database: str) -> None:
+    """Let names in a database mean its catalogue, then our functions."""
+    path = ", ".join(databases.search_path(database))
+    with closing(connect(MAINTENANCE)) as session, session, session.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {database} SET search_path = {path}")

@@ -1,0 +1,1 @@
+"""Revisions, in two branches: `science` for Science Databases and `hub` for the hub."""
