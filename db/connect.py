@@ -67,8 +67,8 @@ def _remedy(said: str) -> str:
     return "`hven up`" if "No such file" in said or "refused" in said else "`hven doctor` shows what is there"
 
 
-def engine(database: str, *, user: str | None = None) -> "Engine":
+def engine(database: str, *, user: str | None = None, **options) -> "Engine":
     """Return a SQLAlchemy engine; its driver is psycopg2, whose adapters are ours."""
     import sqlalchemy
 
-    return sqlalchemy.create_engine("postgresql+psycopg2://", creator=lambda: connect(database, user=user))
+    return sqlalchemy.create_engine("postgresql+psycopg2://", creator=lambda: connect(database, user=user), **options)

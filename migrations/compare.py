@@ -2,7 +2,7 @@
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, NullPool, text
 
 from db import databases
 from db.connect import engine
@@ -34,6 +34,6 @@ def options(connection: Connection, database: str) -> dict:
 
 def differences(database: str) -> list:
     """Return what would have to change in a database to make it what the models ask for."""
-    with engine(database).connect() as connection:
+    with engine(database, poolclass=NullPool).connect() as connection:
         opts = options(connection, database)
         return compare_metadata(MigrationContext.configure(connection, opts=opts), opts["target_metadata"])

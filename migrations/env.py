@@ -1,6 +1,7 @@
 """Alembic's environment: which tables a database should have, and how to reach it."""
 
 from alembic import context
+from sqlalchemy import NullPool
 
 from db.connect import engine
 from db.databases import OWNER
@@ -19,6 +20,6 @@ if "connection" in attributes:
     run(attributes["connection"], attributes["database"])
 else:
     name = context.get_x_argument(as_dictionary=True).get("database", "level1_a")
-    with engine(name).begin() as opened:
+    with engine(name, poolclass=NullPool).begin() as opened:
         opened.exec_driver_sql(f"SET ROLE {OWNER}")
         run(opened, name)

@@ -1,10 +1,8 @@
 """The models as SQL: `python -m migrations.snapshot` writes the files of a first revision."""
 
 from sqlalchemy import MetaData
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateIndex, CreateTable
 
-from db import schema
+from db import ddl, schema
 from db.partitions import ByTile, ByTime
 from db.schema.measurement import MEASUREMENTS
 from migrations.script import VERSIONS
@@ -15,18 +13,13 @@ PLANNED = {table.name for table in MEASUREMENTS} | {"object", "object_flux"}
 
 
 def statements(tables: MetaData, wanted) -> str:
-    """Return CREATE TABLE and CREATE INDEX of the tables for which `wanted` holds."""
-    dialect = postgresql.dialect()
-    parts = []
-    for table in filter(wanted, tables.sorted_tables):
-        parts.append(CreateTable(table))
-        parts += map(CreateIndex, sorted(table.indexes, key=lambda index: index.name))
-    return "\n\n".join(str(part.compile(dialect=dialect)).strip().replace("\t", "    ") + ";" for part in parts) + "\n"
+    """Return the SQL of the tables for which `wanted` holds."""
+    return ddl.statements(filter(wanted, tables.sorted_tables))
 
 
 def write(name: str, text: str) -> None:
     """Write one file without blanks at the ends of lines."""
-    (VERSIONS / f"{name}.sql").write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n")
+    (VERSIONS / f"{name}.sql").write_text("\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n")
 
 
 def main() -> None:

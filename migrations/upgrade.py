@@ -9,9 +9,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg2.extensions import AsIs
-from sqlalchemy import Connection
+from sqlalchemy import Connection, NullPool
 
-from db import databases, describe
+from db import databases, describe, release
 from db.connect import connect, engine
 from db.databases import HUB, LEVEL1, OWNER, ROOT, TEMPLATE
 from db.errors import HvenError
@@ -50,7 +50,7 @@ def upgrade(database: str, revision: str = "head") -> None:
     """
     layout = databases.layout(database)
     set_search_path(database)
-    with engine(database).begin() as connection:
+    with engine(database, poolclass=NullPool).begin() as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
         _prepare(connection, database)
         connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
@@ -65,7 +65,7 @@ def upgrade(database: str, revision: str = "head") -> None:
 def downgrade(database: str, revision: str = "base") -> None:
     """Take one database back to an earlier revision, functions first."""
     layout = databases.layout(database)
-    with engine(database).begin() as connection:
+    with engine(database, poolclass=NullPool).begin() as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
         execute(connection, queries("databases")["drop_functions"])
         connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
@@ -94,6 +94,13 @@ def upgrade_all(say: Say = lambda _: None) -> None:
     live = {"name": "level1", "database": LEVEL1[0], "kind": "level1", "release": 0, "state": "live"}
     with closing(connect(HUB)) as session, session, session.cursor() as cursor:
         cursor.execute(queries("databases")["register"], live)
+
+
+def create_release(name: str, release_number: int) -> None:
+    """Make the empty Science Database of a release or mini-DR, ready to be filled."""
+    release.begin(name, release_number)
+    upgrade(name)
+    release.set_state(name, "creating", "building")
 
 
 def _to_upgrade() -> Iterator[str]:

@@ -99,9 +99,9 @@ CREATE TABLE queue.file (
     verified TIMESTAMP WITH TIME ZONE,
     removed TIMESTAMP WITH TIME ZONE,
     CONSTRAINT file_pkey PRIMARY KEY (file_id),
-    CONSTRAINT file_sha256_key UNIQUE (sha256),
     CONSTRAINT file_content_check CHECK (octet_length(sha256) = 32 AND size >= 0),
-    CONSTRAINT file_job_id_fkey FOREIGN KEY(job_id) REFERENCES queue.job (job_id) ON DELETE SET NULL
+    CONSTRAINT file_job_id_fkey FOREIGN KEY(job_id) REFERENCES queue.job (job_id) ON DELETE SET NULL,
+    CONSTRAINT file_sha256_key UNIQUE (sha256)
 );
 
 CREATE INDEX file_job_id_idx ON queue.file (job_id);
@@ -110,9 +110,9 @@ CREATE TABLE queue.job_dependency (
     job_id BIGINT NOT NULL,
     requires_job_id BIGINT NOT NULL,
     CONSTRAINT job_dependency_pkey PRIMARY KEY (job_id, requires_job_id),
-    CONSTRAINT job_dependency_requires_job_id_fkey FOREIGN KEY(requires_job_id) REFERENCES queue.job (job_id) ON DELETE CASCADE,
+    CONSTRAINT job_dependency_job_id_fkey FOREIGN KEY(job_id) REFERENCES queue.job (job_id) ON DELETE CASCADE,
     CONSTRAINT job_dependency_not_itself_check CHECK (job_id <> requires_job_id),
-    CONSTRAINT job_dependency_job_id_fkey FOREIGN KEY(job_id) REFERENCES queue.job (job_id) ON DELETE CASCADE
+    CONSTRAINT job_dependency_requires_job_id_fkey FOREIGN KEY(requires_job_id) REFERENCES queue.job (job_id) ON DELETE CASCADE
 );
 
 CREATE INDEX job_dependency_requires_job_id_idx ON queue.job_dependency (requires_job_id);

@@ -16,9 +16,9 @@ CREATE TABLE hub.calibration_product (
     inputs TEXT[],
     written TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT calibration_product_pkey PRIMARY KEY (calibration_id),
-    CONSTRAINT calibration_product_validity_check CHECK (valid_from_tai < valid_to_tai),
+    CONSTRAINT calibration_product_kind_check CHECK (kind IN ('bias', 'dark', 'flat', 'monochromatic_flat', 'pupil_ghost', 'crosstalk', 'illumination', 'fringe', 'linearity', 'defects', 'atmosphere')),
     CONSTRAINT calibration_product_state_check CHECK (state IN ('made', 'certified', 'rejected')),
-    CONSTRAINT calibration_product_kind_check CHECK (kind IN ('bias', 'dark', 'flat', 'monochromatic_flat', 'pupil_ghost', 'crosstalk', 'illumination', 'fringe', 'linearity', 'defects', 'atmosphere'))
+    CONSTRAINT calibration_product_validity_check CHECK (valid_from_tai < valid_to_tai)
 );
 
 CREATE INDEX calibration_product_find_idx ON hub.calibration_product (instrument, detector_id, kind, filter, readout_mode, valid_from_tai) WHERE state = 'certified';
@@ -58,9 +58,9 @@ CREATE TABLE hub.science_database (
     is_current BOOLEAN DEFAULT 'false' NOT NULL,
     changed TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT science_database_pkey PRIMARY KEY (name),
-    CONSTRAINT science_database_state_check CHECK (state IN ('creating', 'building', 'validated', 'frozen', 'published', 'withdrawn', 'live')),
     CONSTRAINT science_database_kind_check CHECK (kind IN ('level1', 'release', 'bootstrap', 'mini')),
-    CONSTRAINT science_database_release_check CHECK (CASE kind WHEN 'bootstrap' THEN release = 0 WHEN 'release' THEN release BETWEEN 1 AND 47 WHEN 'mini' THEN release BETWEEN 48 AND 63 ELSE release BETWEEN 0 AND 47 END)
+    CONSTRAINT science_database_release_check CHECK (CASE kind WHEN 'bootstrap' THEN release = 0 WHEN 'release' THEN release BETWEEN 1 AND 47 WHEN 'mini' THEN release BETWEEN 48 AND 63 ELSE release BETWEEN 0 AND 47 END),
+    CONSTRAINT science_database_state_check CHECK (state IN ('creating', 'building', 'validated', 'frozen', 'published', 'withdrawn', 'live'))
 );
 
 CREATE UNIQUE INDEX science_database_current_idx ON hub.science_database (is_current) WHERE is_current;
@@ -82,6 +82,6 @@ CREATE TABLE hub.worker_share (
     name TEXT NOT NULL,
     weight BIGINT NOT NULL,
     CONSTRAINT worker_share_pkey PRIMARY KEY (pool, name),
-    CONSTRAINT worker_share_weight_check CHECK (weight > 0),
-    CONSTRAINT worker_share_name_fkey FOREIGN KEY(name) REFERENCES hub.science_database (name) ON DELETE CASCADE ON UPDATE CASCADE
+    CONSTRAINT worker_share_name_fkey FOREIGN KEY(name) REFERENCES hub.science_database (name) ON DELETE CASCADE ON UPDATE CASCADE,
+    CONSTRAINT worker_share_weight_check CHECK (weight > 0)
 );

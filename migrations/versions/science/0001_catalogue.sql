@@ -13,11 +13,11 @@ CREATE TABLE :catalogue.alert (
     is_moving BOOLEAN DEFAULT 'false' NOT NULL,
     selected_tai DOUBLE PRECISION NOT NULL,
     CONSTRAINT alert_pkey PRIMARY KEY (dia_source_id, version),
-    CONSTRAINT alert_ivorn_key UNIQUE (ivorn),
-    CONSTRAINT alert_rule_check CHECK (rule IN ('each_snap', 'visit_and_each_snap', 'visit')),
-    CONSTRAINT alert_one_parent_check CHECK (num_nonnulls(object_id, moving_object_id) <= 1),
+    CONSTRAINT alert_cites_as_check CHECK (cites_as IN ('supersedes', 'retraction')),
     CONSTRAINT alert_cites_check CHECK ((version = 1) = (cites IS NULL) AND (cites IS NULL) = (cites_as IS NULL)),
-    CONSTRAINT alert_cites_as_check CHECK (cites_as IN ('supersedes', 'retraction'))
+    CONSTRAINT alert_ivorn_key UNIQUE (ivorn),
+    CONSTRAINT alert_one_parent_check CHECK (num_nonnulls(object_id, moving_object_id) <= 1),
+    CONSTRAINT alert_rule_check CHECK (rule IN ('each_snap', 'visit_and_each_snap', 'visit'))
 );
 
 CREATE INDEX alert_object_id_idx ON :catalogue.alert (object_id);
@@ -504,8 +504,8 @@ CREATE TABLE :catalogue.object_footprint (
     flux_err REAL,
     pixels INTEGER,
     CONSTRAINT object_footprint_pkey PRIMARY KEY (object_id),
-    CONSTRAINT object_footprint_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE,
-    CONSTRAINT object_footprint_box_check CHECK (box_width > 0 AND box_height > 0 AND box_dec BETWEEN -90 AND 90)
+    CONSTRAINT object_footprint_box_check CHECK (box_width > 0 AND box_height > 0 AND box_dec BETWEEN -90 AND 90),
+    CONSTRAINT object_footprint_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE
 );
 
 CREATE TABLE :catalogue.object_model (
@@ -519,10 +519,10 @@ CREATE TABLE :catalogue.object_model (
     chi2 REAL,
     degrees_of_freedom INTEGER,
     CONSTRAINT object_model_pkey PRIMARY KEY (object_id, model_type, filter_id),
-    CONSTRAINT object_model_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE,
+    CONSTRAINT object_model_covariance_check CHECK (array_length(covariance, 1) = cardinality(value) AND array_length(covariance, 2) = cardinality(value)),
     CONSTRAINT object_model_method_check CHECK (method IN ('stackfit', 'multifit')),
     CONSTRAINT object_model_model_type_fkey FOREIGN KEY(model_type) REFERENCES :catalogue.model_type (model_type),
-    CONSTRAINT object_model_covariance_check CHECK (array_length(covariance, 1) = cardinality(value) AND array_length(covariance, 2) = cardinality(value))
+    CONSTRAINT object_model_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE
 );
 
 CREATE TABLE :catalogue.object_moved (
@@ -540,8 +540,8 @@ CREATE TABLE :catalogue.object_photoz (
     pdf REAL[] NOT NULL,
     method TEXT NOT NULL,
     CONSTRAINT object_photoz_pkey PRIMARY KEY (object_id),
-    CONSTRAINT object_photoz_pdf_check CHECK (pdf_z_step > 0 AND cardinality(pdf) > 1),
-    CONSTRAINT object_photoz_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE
+    CONSTRAINT object_photoz_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE,
+    CONSTRAINT object_photoz_pdf_check CHECK (pdf_z_step > 0 AND cardinality(pdf) > 1)
 );
 
 CREATE TABLE :catalogue.object_residual (
@@ -566,10 +566,10 @@ CREATE TABLE :catalogue.object_segment (
     depth SMALLINT NOT NULL,
     children SMALLINT NOT NULL,
     CONSTRAINT object_segment_pkey PRIMARY KEY (object_id),
-    CONSTRAINT object_segment_root_check CHECK ((parent_object_id IS NULL) = (depth = 0)),
-    CONSTRAINT object_segment_root_object_id_fkey FOREIGN KEY(root_object_id) REFERENCES :catalogue.object (object_id),
     CONSTRAINT object_segment_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE,
-    CONSTRAINT object_segment_parent_object_id_fkey FOREIGN KEY(parent_object_id) REFERENCES :catalogue.object (object_id)
+    CONSTRAINT object_segment_parent_object_id_fkey FOREIGN KEY(parent_object_id) REFERENCES :catalogue.object (object_id),
+    CONSTRAINT object_segment_root_check CHECK ((parent_object_id IS NULL) = (depth = 0)),
+    CONSTRAINT object_segment_root_object_id_fkey FOREIGN KEY(root_object_id) REFERENCES :catalogue.object (object_id)
 );
 
 CREATE INDEX object_segment_root_object_id_idx ON :catalogue.object_segment (root_object_id);
@@ -595,8 +595,8 @@ CREATE TABLE :catalogue.outbox (
     sent TIMESTAMP WITH TIME ZONE,
     last_error TEXT,
     CONSTRAINT outbox_pkey PRIMARY KEY (outbox_id),
-    CONSTRAINT outbox_state_check CHECK (state IN ('waiting', 'sent', 'dead')),
-    CONSTRAINT outbox_dia_source_id_version_fkey FOREIGN KEY(dia_source_id, version) REFERENCES :catalogue.alert (dia_source_id, version)
+    CONSTRAINT outbox_dia_source_id_version_fkey FOREIGN KEY(dia_source_id, version) REFERENCES :catalogue.alert (dia_source_id, version),
+    CONSTRAINT outbox_state_check CHECK (state IN ('waiting', 'sent', 'dead'))
 );
 
 CREATE UNIQUE INDEX outbox_once_idx ON :catalogue.outbox (dia_source_id, version, stream);
@@ -636,10 +636,10 @@ CREATE TABLE :catalogue.visit (
     state TEXT DEFAULT 'arriving' NOT NULL,
     condition TEXT,
     CONSTRAINT visit_pkey PRIMARY KEY (visit_id),
+    CONSTRAINT visit_filter_id_fkey FOREIGN KEY(filter_id) REFERENCES :catalogue.filter (filter_id),
     CONSTRAINT visit_id_check CHECK (visit_id = (night::bigint << 12) | sequence),
     CONSTRAINT visit_position_check CHECK (ra >= 0 AND ra < 360 AND dec BETWEEN -90 AND 90),
     CONSTRAINT visit_range_check CHECK (night BETWEEN 0 AND 16383 AND sequence BETWEEN 0 AND 4095),
-    CONSTRAINT visit_filter_id_fkey FOREIGN KEY(filter_id) REFERENCES :catalogue.filter (filter_id),
     CONSTRAINT visit_state_check CHECK (state IN ('arriving', 'ready', 'associated', 'closed', 'failed'))
 );
 
@@ -660,8 +660,8 @@ CREATE TABLE efd.sync (
     digest TEXT NOT NULL,
     finished TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT sync_pkey PRIMARY KEY (sync_id),
-    CONSTRAINT sync_topic_id_to_tai_key UNIQUE (topic_id, to_tai),
-    CONSTRAINT sync_topic_id_fkey FOREIGN KEY(topic_id) REFERENCES efd.topic (topic_id)
+    CONSTRAINT sync_topic_id_fkey FOREIGN KEY(topic_id) REFERENCES efd.topic (topic_id),
+    CONSTRAINT sync_topic_id_to_tai_key UNIQUE (topic_id, to_tai)
 );
 
 CREATE TABLE :catalogue.exposure (
@@ -722,13 +722,13 @@ CREATE TABLE :catalogue.exposure (
     job_id BIGINT,
     condition TEXT,
     CONSTRAINT exposure_pkey PRIMARY KEY (exposure_id),
-    CONSTRAINT exposure_visit_id_fkey FOREIGN KEY(visit_id) REFERENCES :catalogue.visit (visit_id),
-    CONSTRAINT exposure_position_check CHECK (ra >= 0 AND ra < 360 AND dec BETWEEN -90 AND 90),
     CONSTRAINT exposure_detector_id_fkey FOREIGN KEY(detector_id) REFERENCES :catalogue.detector (detector_id),
-    CONSTRAINT exposure_kind_check CHECK (kind IN ('raw', 'calibrated', 'difference')),
-    CONSTRAINT exposure_snap_check CHECK (snap BETWEEN 0 AND 3),
+    CONSTRAINT exposure_filter_id_fkey FOREIGN KEY(filter_id) REFERENCES :catalogue.filter (filter_id),
     CONSTRAINT exposure_id_check CHECK (exposure_id = (visit_id << 12) | (detector_id::bigint << 4) | (snap << 2) | CASE kind WHEN 'raw' THEN 0 WHEN 'calibrated' THEN 1 ELSE 2 END),
-    CONSTRAINT exposure_filter_id_fkey FOREIGN KEY(filter_id) REFERENCES :catalogue.filter (filter_id)
+    CONSTRAINT exposure_kind_check CHECK (kind IN ('raw', 'calibrated', 'difference')),
+    CONSTRAINT exposure_position_check CHECK (ra >= 0 AND ra < 360 AND dec BETWEEN -90 AND 90),
+    CONSTRAINT exposure_snap_check CHECK (snap BETWEEN 0 AND 3),
+    CONSTRAINT exposure_visit_id_fkey FOREIGN KEY(visit_id) REFERENCES :catalogue.visit (visit_id)
 );
 
 CREATE INDEX exposure_footprint_idx ON :catalogue.exposure USING gist (footprint);
@@ -762,8 +762,8 @@ CREATE TABLE :catalogue.coadd_input (
     weight REAL NOT NULL,
     area REAL,
     CONSTRAINT coadd_input_pkey PRIMARY KEY (coadd_id, exposure_id),
-    CONSTRAINT coadd_input_exposure_id_fkey FOREIGN KEY(exposure_id) REFERENCES :catalogue.exposure (exposure_id),
-    CONSTRAINT coadd_input_coadd_id_fkey FOREIGN KEY(coadd_id) REFERENCES :catalogue.coadd (coadd_id) ON DELETE CASCADE
+    CONSTRAINT coadd_input_coadd_id_fkey FOREIGN KEY(coadd_id) REFERENCES :catalogue.coadd (coadd_id) ON DELETE CASCADE,
+    CONSTRAINT coadd_input_exposure_id_fkey FOREIGN KEY(exposure_id) REFERENCES :catalogue.exposure (exposure_id)
 );
 
 CREATE INDEX coadd_input_exposure_id_idx ON :catalogue.coadd_input (exposure_id);

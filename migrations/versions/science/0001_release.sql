@@ -71,9 +71,9 @@ CREATE TABLE :catalogue.dia_source (
     time_withdrawn DOUBLE PRECISION,
     tile INTEGER NOT NULL,
     CONSTRAINT dia_source_pkey PRIMARY KEY (tile, dia_source_id),
-    CONSTRAINT dia_source_predicted_check CHECK ((moving_object_id IS NULL) = (ss_ra IS NULL) AND (ss_ra IS NULL) = (ss_dec IS NULL) AND num_nonnulls(ss_ixx, ss_iyy, ss_ixy) IN (0, 3) AND (ss_ixx IS NULL OR moving_object_id IS NOT NULL)),
+    CONSTRAINT dia_source_one_parent_check CHECK (num_nonnulls(object_id, moving_object_id) <= 1),
     CONSTRAINT dia_source_position_check CHECK (ra >= 0 AND ra < 360 AND dec BETWEEN -90 AND 90),
-    CONSTRAINT dia_source_one_parent_check CHECK (num_nonnulls(object_id, moving_object_id) <= 1)
+    CONSTRAINT dia_source_predicted_check CHECK ((moving_object_id IS NULL) = (ss_ra IS NULL) AND (ss_ra IS NULL) = (ss_dec IS NULL) AND num_nonnulls(ss_ixx, ss_iyy, ss_ixy) IN (0, 3) AND (ss_ixx IS NULL OR moving_object_id IS NOT NULL))
 )
  PARTITION BY RANGE (tile);
 
@@ -315,8 +315,8 @@ CREATE TABLE :catalogue.source (
     time_withdrawn DOUBLE PRECISION,
     tile INTEGER NOT NULL,
     CONSTRAINT source_pkey PRIMARY KEY (tile, source_id),
-    CONSTRAINT source_position_check CHECK (ra >= 0 AND ra < 360 AND dec BETWEEN -90 AND 90),
-    CONSTRAINT source_one_parent_check CHECK (num_nonnulls(object_id, moving_object_id) <= 1)
+    CONSTRAINT source_one_parent_check CHECK (num_nonnulls(object_id, moving_object_id) <= 1),
+    CONSTRAINT source_position_check CHECK (ra >= 0 AND ra < 360 AND dec BETWEEN -90 AND 90)
 )
  PARTITION BY RANGE (tile);
 

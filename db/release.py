@@ -1,0 +1,119 @@
+"""Data Releases: how a new, empty Science Database comes from the template.
+
+CREATE DATABASE can't be rolled back, so the hub's state says `creating` until all is in place, and `begin` goes
+on from wherever it was interrupted.
+"""
+
+from contextlib import closing
+
+from db import databases, ddl
+from db.connect import connect
+from db.databases import HUB, OWNER, TEMPLATE
+from db.errors import HvenError
+from db.queries import queries
+
+MAINTENANCE = "postgres"
+
+
+class ReleaseError(HvenError):
+    """A release can't be made as asked."""
+
+    exit_status = 6
+
+
+def begin(name: str, release: int) -> None:
+    """Clone the template into the Science Database of a release, ids bound to its number.
+
+    Parameters
+    ----------
+    name : str
+        dr1 to dr47, bootstrap, or mini_ with letters, digits and underscores; database and schema carry it.
+    release : int
+        Number in the ids: 0 for bootstrap, the number of a dr, 48 to 63 for a mini-DR.
+
+    Raises
+    ------
+    ReleaseError
+        The name is taken, or does not go with the number.
+    """
+    kind = _kind(name, release)
+    known = {"name": name, "database": name, "kind": kind, "release": release, "state": "creating"}
+    with closing(connect(HUB)) as session, session, session.cursor() as cursor:
+        cursor.execute(queries("databases")["register"], known)
+        new = cursor.rowcount == 1
+        cursor.execute(queries("databases")["state"], {"name": name})
+        found = cursor.fetchone()
+        if found[:3] != (kind, release, "creating"):
+            raise ReleaseError(
+                f"release: {name} exists already, as {found[0]} {found[1]} in state {found[2]}",
+                "choose another name, or drop it first",
+            )
+        if new:
+            step = {"name": name, "from_state": None, "to_state": "creating", "reason": None}
+            cursor.execute(queries("databases")["record"], step)
+    with closing(connect(MAINTENANCE)) as session, session.cursor() as cursor:
+        session.autocommit = True
+        cursor.execute(queries("databases")["exists"], {"database": name})
+        if not cursor.rowcount:
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    _own(name, release)
+
+
+def set_state(name: str, from_state: str, to_state: str, reason: str | None = None) -> None:
+    """Move a Science Database on in its life, with an entry in the audit trail.
+
+    Raises
+    ------
+    ReleaseError
+        It is not in the state that it should come from.
+    """
+    step = {"name": name, "from_state": from_state, "to_state": to_state, "reason": reason}
+    with closing(connect(HUB)) as session, session, session.cursor() as cursor:
+        cursor.execute(queries("databases")["set_state"], step)
+        if not cursor.rowcount:
+            raise ReleaseError(f"release: {name} is not {from_state}, so it can't become {to_state}", "`hven status`")
+        cursor.execute(queries("databases")["record"], step)
+
+
+def _kind(name: str, release: int) -> str:
+    if not databases.RELEASE_NAME.fullmatch(name):
+        raise ReleaseError(
+            f"release: got the name {name!r}; allowed are dr1 to dr47, bootstrap, and mini_ with a-z, 0-9 and _",
+            "choose such a name",
+        )
+    kind = "mini" if name.startswith("mini_") else "bootstrap" if name == "bootstrap" else "release"
+    allowed = {"mini": range(48, 64), "bootstrap": range(1), "release": range(1, 48)}[kind]
+    if release not in allowed or (kind == "release" and name != f"dr{release}"):
+        raise ReleaseError(
+            f"release: {name} got the number {release}; allowed for a {kind} are {allowed.start} to {allowed.stop - 1}"
+            + (", the same as in its name" if kind == "release" else ""),
+            "give the number that goes with the name",
+        )
+    return kind
+
+
+def _own(name: str, release: int) -> None:
+    """Give a clone its own schema name, and bind its ids to the release."""
+    tables = databases.layout(name).tables()
+    with closing(connect(name)) as session, session, session.cursor() as cursor:
+        cursor.execute("SELECT to_regnamespace('release') IS NOT NULL")
+        if not cursor.fetchone()[0]:
+            return
+        cursor.execute(f"ALTER SCHEMA release RENAME TO {name}")
+        if databases.layout(name).is_mini:
+            cursor.execute(f"CREATE SCHEMA synthetic AUTHORIZATION {OWNER}")
+        cursor.execute(f"SET LOCAL ROLE {OWNER}")
+        if databases.layout(name).is_mini:
+            cursor.execute(ddl.statements(t for t in tables.sorted_tables if t.schema == "synthetic"))
+        for table in tables.sorted_tables:
+            own = _release_id(table)
+            if table.schema == name and own:
+                check = f"ADD CONSTRAINT {table.name}_release_check CHECK ({own} >> 57 = {release})"
+                cursor.execute(f"ALTER TABLE {name}.{table.name} {check}")
+
+
+def _release_id(table) -> str | None:
+    """Return the column whose six highest bits are the release, if the table has its own."""
+    if table.name in ("object", "moving_object", "coadd"):
+        return f"{table.name}_id"
+    return table.info.get("id")
