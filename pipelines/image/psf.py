@@ -1,0 +1,167 @@
+"""The point spread function of one CCD: pixels that vary as a polynomial of position."""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from pipelines.image.interpolation import taps, weights_at
+from pipelines.image.varying import VaryingImage, polynomial
+
+TAPS = taps(4.5)  # between the model's samples; `oversampling_for` keeps stars wider than that
+LOBES = TAPS.shape[1] // 2
+
+
+def oversampling_for(fwhm):
+    """Return how much finer than the pixels the model is to be for stars of this FWHM in pixels."""
+    return 1 if fwhm >= 4.5 else 2
+
+
+@numba.njit(cache=True)
+def sample_model(model, oversampling, dx, dy, out):
+    """Sample a model centred on its middle at the pixels of `out`, the star at (dx, dy) from its centre.
+
+    `out` is (s, s) with the model ≥ (s + 2 LOBES) × oversampling wide; |dx|, |dy| ≤ 0.5 pixel.
+    """
+    size = out.shape[0]
+    middle = model.shape[0] // 2
+    wx = np.empty(2 * LOBES)
+    wy = np.empty(2 * LOBES)
+    start_x = middle - (size // 2 + dx) * oversampling
+    start_y = middle - (size // 2 + dy) * oversampling
+    ix, iy = int(np.floor(start_x)), int(np.floor(start_y))
+    weights_at(TAPS, start_x - ix, wx)
+    weights_at(TAPS, start_y - iy, wy)
+    rows = np.empty((size, model.shape[1]))
+    for j in range(size):
+        for i in range(model.shape[1]):
+            total = 0.0
+            for k in range(2 * LOBES):
+                row = iy + j * oversampling + k - (LOBES - 1)
+                if 0 <= row < model.shape[0]:
+                    total += wy[k] * model[row, i]
+            rows[j, i] = total
+    for j in range(size):
+        for i in range(size):
+            total = 0.0
+            for k in range(2 * LOBES):
+                column = ix + i * oversampling + k - (LOBES - 1)
+                if 0 <= column < model.shape[1]:
+                    total += wx[k] * rows[j, column]
+            out[j, i] = total
+
+
+@numba.njit(cache=True)
+def spread_stamp(stamp, oversampling, dx, dy, model):
+    """Add to `model` the adjoint of `sample_model`: each pixel's value goes to the samples it came from."""
+    size, m = stamp.shape[0], model.shape[0]
+    wx, wy = np.empty(2 * LOBES), np.empty(2 * LOBES)
+    start_x = m // 2 - (size // 2 + dx) * oversampling
+    start_y = m // 2 - (size // 2 + dy) * oversampling
+    ix, iy = int(np.floor(start_x)), int(np.floor(start_y))
+    weights_at(TAPS, start_x - ix, wx)
+    weights_at(TAPS, start_y - iy, wy)
+    line = np.empty(m)
+    for j in range(size):
+        line[:] = 0.0
+        for i in range(size):
+            for k in range(2 * LOBES):
+                column = ix + i * oversampling + k - (LOBES - 1)
+                if 0 <= column < m:
+                    line[column] += wx[k] * stamp[j, i]
+        for k in range(2 * LOBES):
+            row = iy + j * oversampling + k - (LOBES - 1)
+            if 0 <= row < m:
+                model[row] += wy[k] * line
+
+
+@numba.njit(cache=True)
+def sample_many(planes, terms, oversampling, dx, dy, size):
+    """Return stamps (n, size, size) of the model at n positions with sub-pixel offsets dx, dy."""
+    n = len(dx)
+    stamps = np.empty((n, size, size))
+    model = np.empty(planes.shape[1:])
+    for star in range(n):
+        model[:] = 0.0
+        for term in range(planes.shape[0]):
+            model += terms[term, star] * planes[term]
+        sample_model(model, oversampling, dx[star], dy[star], stamps[star])
+    return stamps
+
+
+@numba.njit(cache=True)
+def spread_many(stamps, terms, oversampling, dx, dy, m):
+    """Return planes (n_terms, m, m): the adjoint of `sample_many`."""
+    planes = np.zeros((terms.shape[0], m, m))
+    model = np.empty((m, m))
+    for star in range(len(stamps)):
+        model[:] = 0.0
+        spread_stamp(stamps[star], oversampling, dx[star], dy[star], model)
+        for term in range(terms.shape[0]):
+            planes[term] += terms[term, star] * model
+    return planes
+
+
+@dataclass(frozen=True, eq=False)
+class Psf:
+    """A pixel model of the effective PSF (Anderson & King 2000) of one CCD.
+
+    A sample of the model is the part of a point source's flux that falls into a pixel at that offset. It
+    belongs to one CCD: between CCDs the PSF is discontinuous.
+
+    Parameters
+    ----------
+    model : VaryingImage
+        Samples on a grid `oversampling` times finer than the pixels; the PSF's centroid is the middle.
+    oversampling : int
+        So that the full width at half maximum spans 4.5 samples: see `oversampling_for`.
+    """
+
+    model: VaryingImage
+    oversampling: int = 1
+
+    @property
+    def size(self):
+        """Side of a stamp in pixels, odd."""
+        return 2 * ((self.model.planes.shape[1] // 2) // self.oversampling) + 1
+
+    def stamps(self, x, y, size=None):
+        """Return the PSF of sources at (x, y) on the pixels around them.
+
+        Parameters
+        ----------
+        x, y : array_like, shape (n,)
+            Positions in pixels.
+        size : int, optional
+            Side of a stamp, odd; the model's own by default.
+
+        Returns
+        -------
+        ndarray, shape (n, size, size)
+            The middle pixel of stamp i is (round(x_i), round(y_i)). The whole model sums to 1.
+        """
+        x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
+        terms = polynomial(x, y, self.model.shape, self.model.degree)
+        return sample_many(
+            self.model.planes, terms, self.oversampling, x - np.rint(x), y - np.rint(y), size or self.size
+        )
+
+    def at(self, x, y, size=None):
+        """Return the PSF of one source at (x, y), shape (size, size); see `stamps`."""
+        return self.stamps([x], [y], size)[0]
+
+    def kernel(self, degree=None, nodes=5):
+        """Return the PSF as a VaryingImage on whole pixels, centred: the matched filter."""
+        shape = self.model.shape
+        return VaryingImage.interpolate(
+            lambda x, y: self.at(np.rint(x), np.rint(y)),
+            shape,
+            self.model.degree if degree is None else degree,
+            nodes,
+        )
+
+    def fwhm(self, x, y):
+        """Full width at half maximum in pixels of the round Gaussian of equal noise area at (x, y)."""
+        stamp = self.at(np.rint(x), np.rint(y))
+        area = stamp.sum() ** 2 / (stamp**2).sum()
+        return 2.3548 * np.sqrt(area / (4 * np.pi))

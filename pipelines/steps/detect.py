@@ -1,0 +1,54 @@
+"""Find the sources of a direct image."""
+
+import numpy as np
+import sep
+
+sep.set_extract_pixstack(5_000_000)
+
+DETECTION = np.dtype(
+    [("x", "f8"), ("y", "f8"), ("a", "f4"), ("b", "f4"), ("theta", "f4"), ("flux", "f4"), ("peak", "f4"),
+     ("area", "i4"), ("snr", "f4"), ("clean", "?")]
+)  # fmt: skip
+
+
+def smoothing_kernel(fwhm):
+    """Return a Gaussian matched filter of this full width at half maximum in pixels, sum 1."""
+    half = max(2, int(np.ceil(fwhm)))
+    v, u = np.mgrid[-half : half + 1, -half : half + 1]
+    kernel = np.exp(-(u**2 + v**2) * 4 * np.log(2) / fwhm**2)
+    return kernel / kernel.sum()
+
+
+def detect(exposure, fwhm=3.0, threshold=5.0):
+    """Detect and deblend the positive sources of a sky-subtracted exposure (sep).
+
+    Parameters
+    ----------
+    exposure : Exposure
+    fwhm : float
+        Expected full width at half maximum in pixels, for the matched filter.
+    threshold : float
+        In sigma of the matched-filtered image, by the variance plane.
+
+    Returns
+    -------
+    ndarray of DETECTION
+        Brightest first. `clean`: not blended, truncated, saturated or on unusable pixels.
+    """
+    pixels = exposure.pixels
+    hidden = pixels.flagged("BAD", "NO_DATA", "CR", "STREAK")  # saturated stars are sources too
+    objects, segments = sep.extract(
+        np.ascontiguousarray(pixels.image, np.float32), threshold, var=pixels.variance, mask=hidden,
+        filter_kernel=smoothing_kernel(fwhm), filter_type="matched", minarea=3, deblend_cont=0.005,
+        segmentation_map=True,
+    )  # fmt: skip
+    found = np.zeros(len(objects), DETECTION)
+    for name in ("x", "y", "a", "b", "theta", "flux", "peak"):
+        found[name] = objects[name]
+    found["area"] = objects["npix"]
+    rows, columns = np.rint(found["y"]).astype(int), np.rint(found["x"]).astype(int)
+    rows, columns = rows.clip(0, pixels.shape[0] - 1), columns.clip(0, pixels.shape[1] - 1)
+    found["snr"] = found["flux"] / np.sqrt(pixels.variance[rows, columns] * np.maximum(found["area"], 1))
+    saturated = np.isin(np.arange(1, len(objects) + 1), segments[pixels.flagged("SAT", "SUSPECT")])
+    found["clean"] = (objects["flag"] == 0) & ~saturated
+    return found[np.argsort(-found["flux"])]

@@ -1,0 +1,195 @@
+"""Model the PSF of a CCD from its stars: pixels that vary as a polynomial of position."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.image import Psf, VaryingImage
+from pipelines.image.psf import oversampling_for, sample_many, spread_many
+from pipelines.image.varying import polynomial
+from pipelines.steps.conditions import BadInput
+from pipelines.steps.pointsource import add_sources, fit_sources, weights
+
+
+class TooFewStars(BadInput):
+    """An exposure without enough clean stars."""
+
+    condition = "too_few_stars"
+
+
+@dataclass(frozen=True)
+class PsfParams:
+    """How the PSF is modelled.
+
+    Parameters
+    ----------
+    min_snr : float
+        Of a star to be used.
+    max_stars, min_stars : int
+    stars_per_term : int
+        The degree of the polynomial is the highest (≤ 3) that leaves so many stars for each coefficient.
+    size_fwhm : float
+        Side of the model in FWHM.
+    iterations : int
+    """
+
+    min_snr: float = 40.0
+    max_stars: int = 1500
+    min_stars: int = 8
+    stars_per_term: int = 10
+    size_fwhm: float = 8.0
+    iterations: int = 6
+
+
+def select_stars(detections, params):
+    """Choose clean detections on the stellar locus: the mode of size among the brighter ones."""
+    size = np.hypot(detections["a"], detections["b"])
+    good = np.flatnonzero(detections["clean"] & (detections["snr"] > params.min_snr))
+    if len(good) < params.min_stars:
+        raise TooFewStars(
+            f"fit_psf got {len(good)} clean stars above SNR {params.min_snr:g}; it needs {params.min_stars}",
+            "lower min_snr, or look for clouds, a closed dome or a wrong focus",
+        )
+    ordered = np.sort(size[good])
+    width = max(2, len(good) // 3)
+    first = np.argmin(ordered[width - 1 :] - ordered[: len(good) - width + 1])
+    locus = np.median(ordered[first : first + width])
+    spread = max(ordered[first + width - 1] - ordered[first], 0.05 * locus)
+    stars = good[np.abs(size[good] - locus) < 1.5 * spread]
+    return stars[: params.max_stars]  # brightest first
+
+
+def fit_psf(exposure, detections, params=None):
+    """Fit the PSF of one CCD to its stars.
+
+    The model is found as in Anderson & King (2000), on pixels and linear in all: each round removes all
+    detections with the present model, refines the stars' fluxes and positions, and adds to the model the mean
+    residual of the stars, interpolated back on its grid and regressed on position. Stars that fit badly are
+    dropped.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Without sky.
+    detections : ndarray of DETECTION
+    params : PsfParams, optional
+
+    Returns
+    -------
+    Exposure
+        With the Psf.
+    ndarray of int
+        The detections that were used.
+
+    Raises
+    ------
+    TooFewStars
+    """
+    params = params or PsfParams()
+    stars = select_stars(detections, params)
+    fwhm = 2.3548 * np.median(np.hypot(detections["a"], detections["b"])[stars]) / np.sqrt(2)
+    psf = _round_psf(fwhm, exposure.shape, params, len(stars))
+    weight = weights(exposure.pixels)
+    x, y = detections["x"].copy(), detections["y"].copy()
+    flux = np.zeros(len(x))
+    residual = exposure.pixels.image
+    for _ in range(params.iterations):
+        fitted = fit_sources(residual, weight, psf, x, y, own_flux=flux, iterations=2)
+        ok = np.isfinite(fitted["flux"]) & (fitted["flux"] > 0)
+        flux = np.where(ok, fitted["flux"], 0)
+        x, y = _recentred(np.where(ok, fitted["x"], x), np.where(ok, fitted["y"], y), detections, stars, psf)
+        residual = add_sources(exposure.pixels.image, psf, x, y, -flux)
+        residual[weight == 0] = 0
+        stars = _without_outliers(stars, ok, fitted, params)
+        psf = _updated(psf, residual, weight, x[stars], y[stars], fitted[stars])
+    note = (
+        f"psf: {len(stars)} stars, degree {psf.model.degree}, FWHM {psf.fwhm(*centre(exposure.shape)):.2f} px"
+    )
+    return exposure.with_(note, psf=psf), stars
+
+
+def centre(shape):
+    """Return x, y of the middle of a detector."""
+    return (shape[1] - 1) / 2, (shape[0] - 1) / 2
+
+
+def _round_psf(fwhm, shape, params, n_stars):
+    degree = max(d for d in range(4) if d == 0 or (d + 1) * (d + 2) // 2 * params.stars_per_term <= n_stars)
+    oversampling = oversampling_for(fwhm)
+    half = int(np.ceil(params.size_fwhm * fwhm / 2)) * oversampling
+    v, u = np.mgrid[-half : half + 1, -half : half + 1] / oversampling
+    gaussian = np.exp(-(u**2 + v**2) * 4 * np.log(2) / fwhm**2)
+    planes = np.zeros(((degree + 1) * (degree + 2) // 2, *gaussian.shape))
+    planes[0] = gaussian * oversampling**2 / gaussian.sum()
+    return Psf(VaryingImage(planes, shape), oversampling)
+
+
+def _recentred(x, y, detections, stars, psf):
+    """Remove the mean shift between fitted and detected positions, which would be a shift of the PSF."""
+    terms = polynomial(detections["x"], detections["y"], psf.model.shape, min(psf.model.degree, 1))
+    out = []
+    for fitted, first in ((x, detections["x"]), (y, detections["y"])):
+        shift = np.clip(fitted - first, -1, 1)
+        coefficients = np.linalg.lstsq(terms[:, stars].T, shift[stars], rcond=None)[0]
+        out.append(fitted - coefficients @ terms)
+    return out
+
+
+def _without_outliers(stars, ok, fitted, params):
+    stars = stars[ok[stars]]
+    misfit = np.sqrt(fitted["chi2"][stars] / fitted["pixels"][stars]) / np.sqrt(
+        1 + fitted["flux"][stars] ** 2 / fitted["var_flux"][stars] / 1e4
+    )
+    middle = np.median(misfit)
+    spread = 1.4826 * np.median(np.abs(misfit - middle))
+    kept = stars[misfit < middle + 4 * max(spread, 0.05 * middle)]
+    return kept if len(kept) >= params.min_stars else stars
+
+
+def _updated(psf, residual, weight, x, y, fitted):
+    """Add to the model the correction that fits the stars' residuals best, by conjugate gradients."""
+    terms = polynomial(x, y, psf.model.shape, psf.model.degree)
+    scaled, used = _stamps(residual, weight, x, y, psf.size)
+    scaled /= fitted["flux"][:, None, None]
+    used &= np.abs(scaled) < 0.3 * psf.model.planes[0].max()  # a neighbour, a cosmic ray
+    importance = 1 / (
+        fitted["var_flux"] / fitted["flux"] ** 2 + 0.01**2
+    )  # the brightest few don't decide alone
+    used = used * (importance / importance.mean())[:, None, None]
+    place = (terms, psf.oversampling, x - np.rint(x), y - np.rint(y))
+    m = psf.model.planes.shape[1]
+    stiffness = 0.02 * len(x)
+
+    def normal(planes):
+        return spread_many(used * sample_many(planes, *place, psf.size), *place, m) + stiffness * planes
+
+    planes = psf.model.planes + conjugate_gradients(normal, spread_many(used * scaled, *place, m), 8)
+    total = planes.sum(axis=(1, 2)) / psf.oversampling**2
+    planes[1:] -= (total[1:, None, None] / total[0]) * planes[0]
+    return Psf(VaryingImage(planes / total[0], psf.model.shape), psf.oversampling)
+
+
+def _stamps(image, weight, x, y, size):
+    """Cut squares round positions; return them and where they have weight."""
+    offset = np.arange(size) - size // 2
+    rows = np.rint(y).astype(int)[:, None, None] + offset[:, None]
+    columns = np.rint(x).astype(int)[:, None, None] + offset
+    inside = (rows >= 0) & (rows < image.shape[0]) & (columns >= 0) & (columns < image.shape[1])
+    rows, columns = rows.clip(0, image.shape[0] - 1), columns.clip(0, image.shape[1] - 1)
+    return image[rows, columns].astype(float), inside & (weight[rows, columns] > 0)
+
+
+def conjugate_gradients(normal, right, iterations):
+    """Solve normal(x) = right from x = 0; few iterations leave out what the data hardly constrain."""
+    x = np.zeros_like(right)
+    residual = right.copy()
+    direction = residual.copy()
+    power = np.vdot(residual, residual)
+    for _ in range(iterations):
+        image = normal(direction)
+        step = power / max(np.vdot(direction, image), 1e-300)
+        x += step * direction
+        residual -= step * image
+        power, last = np.vdot(residual, residual), power
+        direction = residual + (power / max(last, 1e-300)) * direction
+    return x

@@ -1,0 +1,47 @@
+"""From counts to electrons, and the expected variance of each pixel."""
+
+import numpy as np
+
+
+def to_electrons(exposure, detector):
+    """Multiply each amplifier by its gain and set variance = read noise² + photons [electrons²].
+
+    Quantisation adds gain² / 12. The exposure must be free of overscan and bias.
+    """
+    image = np.empty(exposure.shape, np.float32)
+    variance = np.empty(exposure.shape, np.float32)
+    for amplifier in detector.amplifiers:
+        x_lo, x_hi, y_lo, y_hi = amplifier.box
+        box = np.s_[y_lo:y_hi, x_lo:x_hi]
+        image[box] = exposure.pixels.image[box] * np.float32(amplifier.gain)
+        floor = amplifier.read_noise**2 + amplifier.gain**2 / 12
+        variance[box] = np.maximum(image[box], 0) + np.float32(floor)
+    return exposure.with_image(image, "variance: counts to electrons", variance=variance)
+
+
+def scale_variance(exposure, limit=(0.5, 4.0)):
+    """Scale the variance plane so that blank sky scatters by as much as it says.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Without sky.
+    limit : tuple of float
+        A factor outside is not applied: then it is not the gain that is wrong.
+
+    Returns
+    -------
+    Exposure
+    float
+        The factor: (1.4826 × median |image| / σ)² over the usable, undetected pixels.
+    """
+    pixels = exposure.pixels
+    sample = np.s_[::3, ::3]
+    good = ~(pixels.unusable | pixels.flagged("DETECTED"))[sample]
+    ratio = pixels.image[sample][good] / np.sqrt(pixels.variance[sample][good])
+    factor = (1.4826 * np.median(np.abs(ratio - np.median(ratio)))) ** 2
+    if not limit[0] < factor < limit[1]:
+        return exposure, factor
+    return exposure.with_image(
+        pixels.image, f"variance: scaled by {factor:.3f}", variance=pixels.variance * np.float32(factor)
+    ), factor

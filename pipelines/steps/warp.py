@@ -1,0 +1,127 @@
+"""Resample an exposure on another pixel grid."""
+
+import numba
+import numpy as np
+
+from pipelines.image import MaskedImage, bits
+from pipelines.image.interpolation import taps
+from pipelines.image.masked import UNUSABLE
+
+GRID = 32  # pixels between the points where the projections are evaluated; between them they are bilinear
+
+
+@numba.njit(cache=True, fastmath=True)
+def _warp(image, variance, mask, maps, table, planes, out):
+    """Resample with separable weights; the maps are bilinear between their nodes."""
+    lobes, steps = table.shape[1] // 2, table.shape[0] - 1
+    map_x, map_y = maps
+    bad, no_data = planes
+    height, width = image.shape
+    out_image, out_variance, out_mask = out
+    for row in range(out_image.shape[0]):
+        gy, fy = row // GRID, (row % GRID) / GRID
+        for column in range(out_image.shape[1]):
+            gx, fx = column // GRID, (column % GRID) / GRID
+            a, b, c, d = (1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx
+            x = a * map_x[gy, gx] + b * map_x[gy, gx + 1] + c * map_x[gy + 1, gx] + d * map_x[gy + 1, gx + 1]
+            y = a * map_y[gy, gx] + b * map_y[gy, gx + 1] + c * map_y[gy + 1, gx] + d * map_y[gy + 1, gx + 1]
+            if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
+                out_mask[row, column] = no_data
+                continue
+            ix, iy = int(np.floor(x)), int(np.floor(y))
+            wx = table[int((x - ix) * steps + 0.5)]
+            wy = table[int((y - iy) * steps + 0.5)]
+            nearest = mask[min(int(y + 0.5), height - 1), min(int(x + 0.5), width - 1)]
+            if not (lobes - 1 <= ix < width - lobes and lobes - 1 <= iy < height - lobes):
+                out_mask[row, column] = nearest | no_data
+                continue
+            total, noise, hit = np.float32(0), np.float32(0), 0
+            for j in range(2 * lobes):
+                line, line_noise = np.float32(0), np.float32(0)
+                for i in range(2 * lobes):
+                    line += wx[i] * image[iy + j - lobes + 1, ix + i - lobes + 1]
+                    line_noise += wx[i] * wx[i] * variance[iy + j - lobes + 1, ix + i - lobes + 1]
+                total += wy[j] * line
+                noise += wy[j] * wy[j] * line_noise
+            for j in range(lobes - 2, lobes + 2):
+                for i in range(lobes - 2, lobes + 2):
+                    hit |= mask[iy + j - lobes + 1, ix + i - lobes + 1] & bad
+            out_image[row, column], out_variance[row, column] = total, noise
+            out_mask[row, column] = nearest | hit
+
+
+def warp_pixels(pixels, map_x, map_y, shape, table):
+    """Resample a MaskedImage by a map between pixel grids.
+
+    Parameters
+    ----------
+    pixels : MaskedImage
+    map_x, map_y : ndarray
+        Source pixel of every `GRID`-th target pixel, one node beyond the last.
+    shape : tuple of int
+        Rows and columns of the target.
+    table : ndarray
+        Interpolation weights as from `taps` or `lanczos`.
+
+    Returns
+    -------
+    MaskedImage
+        Values are interpolated (surface brightness: multiply by the ratio of pixel areas for counts); the
+        variance is that of each pixel by itself; bad pixels spread over the kernel's core; NO_DATA outside.
+    """
+    out = tuple(np.zeros(shape, t) for t in (np.float32, np.float32, np.int32))
+    image = np.ascontiguousarray(pixels.image, np.float32)
+    variance = np.ascontiguousarray(pixels.variance, np.float32)
+    _warp(
+        image,
+        variance,
+        pixels.mask,
+        (map_x, map_y),
+        table.astype(np.float32),
+        (bits(*UNUSABLE), bits("NO_DATA")),
+        out,
+    )
+    return MaskedImage(out[0], out[2], out[1])
+
+
+def grid(shape):
+    """Return x, y of the nodes of a warp's map over a target of this shape."""
+    nodes = [np.arange(n // GRID + 2) * GRID for n in shape]
+    y, x = np.meshgrid(*nodes, indexing="ij")
+    return x.astype(float), y.astype(float)
+
+
+def warp(exposure, wcs, shape, table=None):
+    """Resample an exposure on the pixels of another WCS; fluxes in counts are conserved.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        With a WCS.
+    wcs : Wcs
+        Of the target.
+    shape : tuple of int
+        Rows and columns of the target.
+    table : ndarray, optional
+        Interpolation weights; by default `taps` for the exposure's own stars, `lanczos(4)` is another choice.
+
+    Returns
+    -------
+    Exposure
+        Without PSF: measure it anew on the new pixels.
+    """
+    if table is None:
+        fwhm = exposure.psf.fwhm(exposure.shape[1] / 2, exposure.shape[0] / 2) if exposure.psf else 3.0
+        table = taps(max(round(fwhm, 1), 2.5), lobes=5 if fwhm < 4 else 4)
+    x, y = grid(shape)
+    ra, dec = wcs.sky(x, y)
+    map_x, map_y = exposure.wcs.pixel(ra, dec)
+    pixels = warp_pixels(
+        exposure.pixels, np.nan_to_num(map_x, nan=-1e6), np.nan_to_num(map_y, nan=-1e6), shape, table
+    )
+    here = wcs.pixel_scale(shape[1] / 2, shape[0] / 2)
+    there = exposure.wcs.pixel_scale(*exposure.wcs.pixel(*wcs.sky(shape[1] / 2, shape[0] / 2)))
+    area = np.float32((here / there) ** 2)
+    pixels = pixels.with_(image=pixels.image * area, variance=pixels.variance * area**2)
+    note = f"warp: {table.shape[1]} taps, area ratio {area:.5f}"
+    return exposure.with_(note, pixels=pixels, wcs=wcs, psf=None, valid_polygon=None)
