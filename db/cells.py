@@ -1,5 +1,6 @@
 """Arrays of values → cells of a binary COPY: what each column of a table takes, and what it refuses."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ SCALARS = {
 """Types of fixed length → the dtype that COPY takes."""
 TEXTS = {"text": b"", "varchar": b"", "bpchar": b"", "bytea": b"", "json": b"", "jsonb": b"\x01"}
 """Types of variable length → what stands before their bytes."""
+Null = np.ndarray | None  # which cells are NULL, if any may be
 TAKES = {"b": "b", "i": "iu", "f": "fiu"}  # kind of the column's dtype → kinds of numpy's that it can hold
 EPOCH = np.datetime64("2000-01-01", "us")
 CONVERT = "convert the values before loading"
@@ -57,6 +59,7 @@ class Column:
     has_default: bool = False
     is_generated: bool = False
     is_key: bool = False
+    is_binary: bool = True
     unit: str | None = None
 
     @property
@@ -78,39 +81,50 @@ class Values:
     unit: Any = None
 
 
-def cells(column: Column, values: Values) -> Cells:
-    """Return the cells that a column takes from its values.
+def blocks(columns: Mapping[str, Column], given: Mapping[str, Values]) -> list[Cells]:
+    """Return the cells that a table's columns take from the values given, columns of one type together.
 
     Raises
     ------
     LoadError
-        For a dtype or shape that the column can't hold; filling the cells raises it for a value.
+        For a dtype or shape that a column can't hold; filling the cells raises it for a value.
     """
-    array, missing = values.array, values.missing
-    if not column.is_array and column.type in TEXTS:
-        return _texts(column, array, missing)
-    if column.type not in SCALARS:
-        raise column.refuse("has no binary form that Hven knows", "load it through a query")
-    if column.is_array and (not isinstance(array, np.ndarray) or array.dtype == object):
-        return _lists(column, array, missing)
-    if not isinstance(array, np.ndarray):
-        raise column.refuse(f"got {array.type}", "give one number a row")
-    if column.is_array != (array.ndim > 1):
-        raise column.refuse(
-            f"got values of shape {array.shape[1:]}",
-            "give one array a row" if column.is_array else "give one value a row",
-        )
-    array, missing = _storable(column, array, missing)
-    return (_arrays if column.is_array else _scalars)(column, array, missing)
+    numbers: dict[str, list[tuple[Column, Values]]] = {}
+    others = []
+    for name, values in given.items():
+        column = columns[name]
+        if not column.is_array and column.type in TEXTS:
+            others.append(_texts(column, values))
+            continue
+        if column.type not in SCALARS:
+            raise column.refuse("is of a type that Hven does not pack", "load it through a query")
+        array = values.array
+        if column.is_array and (not isinstance(array, np.ndarray) or array.dtype == object):
+            others.append(_lists(column, values))
+            continue
+        if not isinstance(array, np.ndarray):
+            raise column.refuse(f"got {array.type}", "give one number a row")
+        if column.is_array != (array.ndim > 1):
+            raise column.refuse(
+                f"got values of shape {array.shape[1:]}",
+                "give one array a row" if column.is_array else "give one value a row",
+            )
+        storable = _storable(column, values)
+        if column.is_array:
+            others.append(_arrays(column, storable))
+        else:
+            numbers.setdefault(SCALARS[column.type], []).append((column, storable))
+    return [_numbers(np.dtype(wire), block) for wire, block in numbers.items()] + others
 
 
-def _storable(column: Column, array: np.ndarray, missing: np.ndarray | None):
+def _storable(column: Column, values: Values) -> Values:
     """Return the values in a dtype that the column can take over element by element."""
+    array, missing = values.array, values.missing
     wire = np.dtype(SCALARS[column.type])
     if column.type.startswith("timestamp") and array.dtype.kind == "M":
         unknown = np.isnat(array)
         missing = unknown if missing is None else missing | unknown
-        return (array.astype("M8[us]") - EPOCH).astype("i8"), missing
+        return Values((array.astype("M8[us]") - EPOCH).astype("i8"), missing)
     if column.type.startswith("timestamp"):
         raise column.refuse(f"got dtype {array.dtype}; allowed is datetime64", CONVERT)
     if array.dtype.kind not in TAKES[wire.kind]:
@@ -120,99 +134,122 @@ def _storable(column: Column, array: np.ndarray, missing: np.ndarray | None):
         limits = np.iinfo(wire)
         if present.size and (int(present.min()) < limits.min or int(present.max()) > limits.max):
             raise column.refuse(
-                f"got integers from {present.min()} to {present.max()};"
-                f" allowed are {limits.min} to {limits.max}",
+                f"got integers from {present.min()} to {present.max()}; allowed are {limits.min} to {limits.max}",
                 "find out where the values come from",
             )
-    return array, missing
+    return Values(array, missing)
 
 
-def _finite(column: Column, got: np.ndarray, null: np.ndarray | None, part: slice) -> np.ndarray | None:
+def _numbers(wire: np.dtype, block: list[tuple[Column, Values]]) -> Cells:
+    """Scalar columns of one type of fixed length."""
+    columns = [column for column, _ in block]
+    native = wire.newbyteorder("=")
+    masked = any(values.missing is not None for _, values in block)
+
+    def fill(data: np.ndarray, part: slice) -> np.ndarray | None:
+        got = np.empty(data.shape, native)
+        null: Null = np.zeros(data.shape, bool) if masked else None
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows becomes infinite and is refused
+            for i, (_, values) in enumerate(block):
+                got[:, i] = values.array[part]
+                if null is not None and values.missing is not None:
+                    null[:, i] = values.missing[part]
+        if wire.kind == "f":
+            null = _finite(columns, got, null, part)
+        _check_limits(columns, got, null, part)
+        data[:] = got
+        return _lengths(columns, null, wire.itemsize, part)
+
+    return Cells(tuple(column.name for column in columns), wire, fill)
+
+
+def _finite(columns: list[Column], got: np.ndarray, null: Null, part: slice) -> Null:
     """Return which floats are NULL: those that were masked, and NaN."""
     finite = np.isfinite(got)
     if finite.all():
         return null
-    _refuse_where(np.isinf(got), column, got, null, part, "finite numbers, and NaN for NULL")
+    _refuse_where(np.isinf(got), columns, got, null, part, "finite numbers, and NaN for NULL")
     return ~finite if null is None else ~finite | null
 
 
-def _refuse_where(bad, column: Column, got: np.ndarray, null: np.ndarray | None, part: slice, allowed: str):
+def _check_limits(columns: list[Column], got: np.ndarray, null: Null, part: slice):
+    for i, column in enumerate(columns):
+        if column.name in LIMITS and got.dtype.kind == "f":
+            low, above, allowed = LIMITS[column.name]
+            one = got[:, i : i + 1]
+            _refuse_where(
+                (one < low) | (one >= above),
+                *([column], one, None if null is None else null[:, i : i + 1], part, allowed),
+            )
+
+
+def _refuse_where(bad: np.ndarray, columns: list[Column], got, null: Null, part: slice, allowed: str):
+    """Refuse the first value that is bad and not NULL, if there is one; arrays are (row, column)."""
     if null is not None:
         bad = bad & ~null
     if bad.any():
-        row = int(np.nonzero(bad)[0][0])
-        raise column.refuse(
-            f"got {got[row]} in row {part.start + row}; allowed are {allowed}", "correct or mask these values"
+        row, i = (int(index) for index in np.argwhere(bad)[0])
+        raise columns[i].refuse(
+            f"got {got[row, i]} in row {part.start + row}; allowed are {allowed}",
+            "correct or mask these values",
         )
 
 
-def _lengths(column: Column, null: np.ndarray | None, full: Any, part: slice) -> np.ndarray | None:
+def _lengths(columns: list[Column], null: np.ndarray | None, full: Any, part: slice) -> np.ndarray | None:
     """Return the lengths of cells, NULL where they hold none."""
     if null is None or not null.any():
         return full if isinstance(full, np.ndarray) else None
-    if column.not_null:
-        row = part.start + int(np.flatnonzero(null)[0])
-        raise column.refuse(
-            f"got NULL, NaN or a masked value in row {row}; allowed are values only",
-            "measure it, or leave the row out",
-        )
-    return np.where(null, NULL, full)
-
-
-def _scalars(column: Column, array: np.ndarray, missing: np.ndarray | None) -> Cells:
-    wire = np.dtype(SCALARS[column.type])
-    low, above, allowed = LIMITS.get(column.name, (None, None, ""))
-
-    def fill(data: np.ndarray, part: slice) -> np.ndarray | None:
-        got = array[part]
-        null = None if missing is None else missing[part]
-        if wire.kind == "f":
-            got = _narrowed(got, wire)
-            null = _finite(column, got, null, part)
-            if low is not None:
-                _refuse_where((got < low) | (got >= above), column, got, null, part, allowed)
-        data[:] = got
-        return _lengths(column, null, wire.itemsize, part)
-
-    return Cells(column.name, wire, fill)
-
-
-def _narrowed(got: np.ndarray, wire: np.dtype) -> np.ndarray:
-    if got.dtype.itemsize <= wire.itemsize:
-        return got
-    with np.errstate(over="ignore"):  # what overflows becomes infinite, which is refused
-        return got.astype(wire.newbyteorder("="))
+    for i, column in enumerate(columns):
+        if column.not_null and null[:, i].any():
+            row = part.start + int(np.argmax(null[:, i]))
+            raise column.refuse(
+                f"got NULL, NaN or a masked value in row {row}; allowed are values only",
+                "measure it, or leave the row out",
+            )
+    return np.where(null, np.int32(NULL), np.asarray(full, np.int32))
 
 
 def _element(wire: np.dtype) -> np.dtype:
     return np.dtype([("length", ">i4"), ("value", wire)])
 
 
-def _arrays(column: Column, array: np.ndarray, missing: np.ndarray | None) -> Cells:
+def _arrays(column: Column, values: Values) -> Cells:
     """Arrays of one shape; an array that is all NaN or all masked is NULL."""
-    wire, shape = np.dtype(SCALARS[column.type]), array.shape[1:]
+    wire, shape = np.dtype(SCALARS[column.type]), values.array.shape[1:]
     dimensions = [number for size in shape for number in (size, 1)] if 0 not in shape else []
     head = np.array([len(dimensions) // 2, 0, column.oid, *dimensions], ">i4")
-    axes = tuple(range(1, array.ndim))
+    axes = tuple(range(1, values.array.ndim))
+    dtype = np.dtype([("head", ">i4", head.shape), ("elements", _element(wire), shape)])
 
     def fill(data: np.ndarray, part: slice) -> np.ndarray | None:
-        got = _narrowed(array[part], wire) if wire.kind == "f" else array[part]
-        gaps = None if missing is None else missing[part]
+        with np.errstate(over="ignore"):
+            got = values.array[part].astype(wire.newbyteorder("="), copy=False)
+        gaps = np.zeros(got.shape, bool) if values.missing is None else values.missing[part]
         if wire.kind == "f":
-            gaps = _finite(column, got, gaps, part)
-        null = None if gaps is None else gaps.all(axes)
-        if gaps is not None:
-            _refuse_where(gaps.any(axes), column, got, null, part, "arrays of values, or NULL for all of it")
-        data["head"] = head
-        data["elements"]["length"] = wire.itemsize
-        data["elements"]["value"] = got
-        return _lengths(column, null, data.dtype.itemsize, part)
+            gaps = gaps | np.isnan(got)
+            _refuse_array((np.isinf(got) & ~gaps).any(axes), column, got, part, "finite numbers")
+        null = gaps.all(axes) & (got.size > 0)
+        partly = gaps.any(axes) & ~null
+        _refuse_array(partly, column, got, part, "values, or NULL for all of it")
+        cells = data[:, 0]
+        cells["head"] = head
+        cells["elements"]["length"] = wire.itemsize
+        cells["elements"]["value"] = got
+        return _lengths([column], null[:, None], dtype.itemsize, part)
 
-    dtype = np.dtype([("head", ">i4", head.shape), ("elements", _element(wire), shape)])
-    return Cells(column.name, dtype, fill)
+    return Cells((column.name,), dtype, fill)
 
 
-def _lists(column: Column, array, missing: np.ndarray | None) -> Cells:
+def _refuse_array(bad: np.ndarray, column: Column, got: np.ndarray, part: slice, allowed: str):
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise column.refuse(
+            f"got {got[row].tolist()} in row {part.start + row}; allowed are arrays of {allowed}",
+            "correct or mask these values",
+        )
+
+
+def _lists(column: Column, values: Values) -> Cells:
     """Arrays of one dimension that differ in length."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -220,9 +257,9 @@ def _lists(column: Column, array, missing: np.ndarray | None) -> Cells:
     wire = np.dtype(SCALARS[column.type])
     timed = column.type.startswith("timestamp")
     native = pa.timestamp("us") if timed else pa.from_numpy_dtype(wire.newbyteorder("="))
-    lists = _arrow(column, array, missing, pa.large_list(native))
+    lists = _arrow(column, values, pa.large_list(native))
     sizes, flat = pc.list_value_length(lists).fill_null(0).to_numpy(), lists.flatten()
-    elements, _ = _storable(column, flat.to_numpy(zero_copy_only=False), None)
+    elements = _storable(column, Values(flat.to_numpy(zero_copy_only=False))).array
     if flat.null_count or (wire.kind == "f" and not np.isfinite(elements).all()):
         raise column.refuse(
             "got NULL, NaN or infinity inside an array; allowed are arrays of values",
@@ -234,22 +271,24 @@ def _lists(column: Column, array, missing: np.ndarray | None) -> Cells:
     empty, head = 12, 20  # bytes before the elements: number of dimensions, flags, oid; and size, lower bound
 
     def fill(data: np.ndarray, part: slice) -> np.ndarray | None:
-        size = sizes[part]
-        data["head"] = (0, 0, column.oid, 0, 1)
-        data["head"][:, 0], data["head"][:, 3] = size > 0, size
-        data["elements"]["length"] = wire.itemsize
+        cells, size = data[:, 0], sizes[part]
+        cells["head"] = np.array([1, 0, column.oid, 0, 1])
+        cells["head"][:, 0], cells["head"][:, 3] = size > 0, size
+        cells["elements"]["length"] = wire.itemsize
         used = np.arange(most) < size[:, None]
-        data["elements"]["value"][used] = elements[offsets[part.start] : offsets[part.stop]]
+        cells["elements"]["value"][used] = elements[offsets[part.start] : offsets[part.stop]]
         full = np.where(size > 0, head + size * (4 + wire.itemsize), empty)
-        return _lengths(column, null[part], full, part)
+        return _lengths([column], null[part, None], full[:, None], part)
 
-    return Cells(column.name, np.dtype([("head", ">i4", (5,)), ("elements", _element(wire), (most,))]), fill)
+    dtype = np.dtype([("head", ">i4", (5,)), ("elements", _element(wire), (most,))])
+    return Cells((column.name,), dtype, fill)
 
 
-def _texts(column: Column, array, missing: np.ndarray | None) -> Cells:
+def _texts(column: Column, values: Values) -> Cells:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    array = values.array
     if isinstance(array, np.ndarray) and array.dtype.kind == "S" and column.type != "bytea":
         array = np.char.decode(array, "utf-8")
     elif isinstance(array, np.ndarray) and array.dtype.kind == "V":
@@ -257,32 +296,32 @@ def _texts(column: Column, array, missing: np.ndarray | None) -> Cells:
     elif isinstance(array, np.ndarray) and array.dtype.kind not in "UO":
         raise column.refuse(f"got dtype {array.dtype}; allowed are texts", CONVERT)
     native = pa.large_binary() if column.type == "bytea" else pa.large_string()
-    texts = _arrow(column, array, missing, native).cast(pa.large_binary())
+    texts = _arrow(column, Values(array, values.missing), native).cast(pa.large_binary())
     null = texts.is_null().to_numpy(zero_copy_only=False)
     texts = texts.fill_null(b"")
     sizes = pc.binary_length(texts).to_numpy()
     offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
     content = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
     before = np.frombuffer(TEXTS[column.type], np.uint8)
-    most = int(sizes.max(initial=0))
+    most = int(sizes.max(initial=1))
 
     def fill(data: np.ndarray, part: slice) -> np.ndarray | None:
-        size = sizes[part]
-        data["before"] = before
-        data["text"][np.arange(most) < size[:, None]] = content[offsets[part.start] : offsets[part.stop]]
-        return _lengths(column, null[part], size + len(before), part)
+        cells, size = data[:, 0], sizes[part]
+        cells["before"] = before
+        cells["text"][np.arange(most) < size[:, None]] = content[offsets[part.start] : offsets[part.stop]]
+        return _lengths([column], null[part, None], size[:, None] + len(before), part)
 
-    return Cells(column.name, np.dtype([("before", "u1", before.shape), ("text", "u1", (most,))]), fill)
+    return Cells((column.name,), np.dtype([("before", "u1", before.shape), ("text", "u1", (most,))]), fill)
 
 
-def _arrow(column: Column, array, missing: np.ndarray | None, type_):
+def _arrow(column: Column, values: Values, type_):
     """Return the values as an Arrow array of a type, the missing ones NULL."""
     import pyarrow as pa
 
     try:
-        if isinstance(array, pa.Array):
-            return array.cast(type_)
-        return pa.array(array, type_, mask=missing)
+        if isinstance(values.array, pa.Array):
+            return values.array.cast(type_)
+        return pa.array(values.array, type_, mask=values.missing)
     except (pa.ArrowException, TypeError, ValueError) as error:
         problem = f"got values that are not {type_} ({error})".replace("\n", " ")
         raise column.refuse(problem, CONVERT) from error

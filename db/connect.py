@@ -53,12 +53,13 @@ def connect(database: str, *, user: str | None = None) -> connection:
     """
     from db import adapt  # numpy takes its time
 
-    adapt.register()
     try:
-        return psycopg2.connect(dsn(database, user), application_name="hven")
+        session = psycopg2.connect(dsn(database, user), application_name="hven")
     except psycopg2.OperationalError as error:
         said = str(error).splitlines()[0].rstrip(".")
         raise ConnectionFailed(f"cannot connect to database {database} ({said})", _remedy(said)) from error
+    adapt.register(session)
+    return session
 
 
 def _remedy(said: str) -> str:

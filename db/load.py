@@ -12,11 +12,11 @@ import numpy as np
 import psycopg2
 from psycopg2.extras import NamedTupleCursor
 
-from db.cells import Column, LoadError, Values, cells
+from db.cells import Column, LoadError, Values, blocks
 from db.pack import Cells, pack
 from db.queries import queries
 
-CHUNK = 10_000  # rows that are packed at once, while as many are being sent
+CHUNK = 1_000  # rows that are packed at once, while as many are sent: their bytes stay in the cache
 
 REMEDIES = {
     "53100": ("the disk of the database is full", "make room, then load again"),
@@ -35,7 +35,7 @@ class Digest(NamedTuple):
     The exclusive ors are SQL's `bit_xor`; None for a table without such a column, 0 for no rows.
     """
 
-    count: int
+    rows: int
     id_xor: int | None
     healpix29_xor: int | None
 
@@ -83,11 +83,11 @@ def load(connection, table: str, data, *, chunk: int = CHUNK) -> LoadReport:
     _check_names(table, columns, given)
     values = {name: _in_unit(columns[name], got) for name, got in given.items()}
     rows = _rows(table, values)
-    packed = [cells(columns[name], got) for name, got in values.items()]
+    cells = blocks(columns, values)
     digest = _digest(table, columns, values, rows)
     if rows:
         try:
-            _send(connection, next(iter(columns.values())).relation, packed, rows, chunk)
+            _send(connection, next(iter(columns.values())).relation, cells, rows, chunk)
         except LoadError:
             _tables.pop(connection, None)  # the table may have been altered since it was looked up
             raise
@@ -106,14 +106,14 @@ def table_columns(connection, table: str) -> dict[str, Column]:
             found = [row._asdict() for row in cursor.fetchall()]
         if not found:
             raise LoadError(f"table {table} does not exist here", "qualify its name by its schema")
-        known[table] = {row["name"]: Column(unit=unit_of(row.pop("comment")), **row) for row in found}
+        known[table] = {row["name"]: Column(unit=described(row.pop("comment"))[1], **row) for row in found}
     return known[table]
 
 
-def unit_of(comment: str | None) -> str | None:
-    """Return the unit in a column's comment, which ends in ``[unit]``."""
-    found = re.search(r"\[([^][]+)\]$", comment or "")
-    return found and found[1]
+def described(comment: str | None) -> tuple[str | None, str | None]:
+    """Return description and unit of a column from its comment, which ends in ``[unit]`` if it has one."""
+    found = re.fullmatch(r"(.*?)\s*\[([^][]+)\]", comment or "", re.DOTALL)
+    return (found[1], found[2]) if found else (comment, None)
 
 
 def _given(data) -> dict[str, Values]:
@@ -173,6 +173,10 @@ def _in_unit(column: Column, values: Values) -> Values:
 
 
 def _check_names(table: str, columns: dict[str, Column], given: dict[str, Values]):
+    if textual := next((column for column in columns.values() if not column.is_binary), None):
+        raise textual.refuse(
+            "has no binary form, which keeps all its table from a binary COPY", "load the table through queries"
+        )
     allowed = [name for name, column in columns.items() if not column.is_generated]
     if unknown := [name for name in given if name not in allowed]:
         raise LoadError(
@@ -194,13 +198,11 @@ def _rows(table: str, values: dict[str, Values]) -> int:
 def _digest(table: str, columns: dict[str, Column], values: dict[str, Values], rows: int) -> Digest:
     own = f"{table.rpartition('.')[2]}_id"
     candidates = [own, "id", *(name for name, column in columns.items() if column.is_key)]
-    key = next((name for name in candidates if name in columns and columns[name].type == "int8"), None)
+    key = next((name for name in candidates if name in columns and columns[name].type == "int8"), "")
     if key in values:
         ordered = np.sort(values[key].array)
         if (same := ordered[1:][ordered[1:] == ordered[:-1]]).size:
-            raise columns[key].refuse(
-                f"got {same[0]} twice, {same.size} duplicates in all", "remove the duplicates"
-            )
+            raise columns[key].refuse(f"got {same[0]} twice, {same.size} duplicates in all", "remove the duplicates")
     return Digest(rows, _xor(values.get(key)), _xor(values.get("healpix29")))
 
 
@@ -232,10 +234,10 @@ class _Ahead:
         return piece
 
 
-def _send(connection, relation: str, packed: list[Cells], rows: int, chunk: int):
-    names = ", ".join('"' + column.name.replace('"', '""') + '"' for column in packed)
+def _send(connection, relation: str, cells: list[Cells], rows: int, chunk: int):
+    names = ", ".join('"' + name.replace('"', '""') + '"' for block in cells for name in block.names)
     with ThreadPoolExecutor(1) as pool, connection.cursor() as cursor:
-        source = _Ahead(pack(packed, rows, chunk), pool)
+        source = _Ahead(pack(cells, rows, chunk), pool)
         try:
             with _all_or_nothing(connection, cursor):
                 cursor.copy_expert(f"COPY {relation} ({names}) FROM STDIN (FORMAT binary)", source)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import degrees, isfinite
-from typing import ClassVar, Self
+from typing import ClassVar, Self, get_args
 
 import numpy as np
 
@@ -188,7 +188,9 @@ class Moc:
     def __str__(self):
         if not self.ranges:
             return "0/"
-        return f"{MOC_ORDER}/" + ",".join(f"{first}-{stop - 1}" for first, stop in self.ranges)
+        # pgSphere refuses the range 7-7
+        cells = (f"{first}-{stop - 1}" if stop - first > 1 else f"{first}" for first, stop in self.ranges)
+        return f"{MOC_ORDER}/{','.join(cells)}"
 
     @classmethod
     def from_cells(cls, order: int, cells: Iterable[int]) -> Self:
@@ -219,7 +221,8 @@ class Moc:
         return cls.from_ranges(np.array(first, np.int64), np.array(stop, np.int64))
 
 
-VALUES = (Point, Circle, Ellipse, Box, Polygon, Path, Moc)
+Value = Point | Circle | Ellipse | Box | Polygon | Path | Moc
+VALUES = get_args(Value)
 
 
 def _deg(angle: float) -> str:
@@ -228,17 +231,13 @@ def _deg(angle: float) -> str:
 
 def _check(who: str, what: str, got: float, most: float):
     if not (isfinite(got) and 0 <= got <= most):
-        raise SphereError(
-            f"{who} got {what}={got}; allowed is 0 <= {what} <= {most} [deg]", "give a length in degrees"
-        )
+        raise SphereError(f"{who} got {what}={got}; allowed is 0 <= {what} <= {most} [deg]", "give a length in degrees")
 
 
 def _angles(text: str, count: int | None = None) -> list[float]:
     found = re.findall(r"([-+]?\d[\d.]*(?:[eE][-+]?\d+)?)\s*(d?)", text)
     if not found or count not in (None, len(found)):
-        raise SphereError(
-            f"got {text!r}; allowed are pgSphere's radians or degrees", "call set_sphere_output('RAD')"
-        )
+        raise SphereError(f"got {text!r}; allowed are pgSphere's radians or degrees", "call set_sphere_output('RAD')")
     return [round(float(x) if unit else degrees(float(x)), DECIMALS) for x, unit in found]
 
 
@@ -247,6 +246,6 @@ def _position(angles) -> tuple[float, float]:
     return ra % 360, dec
 
 
-def quoted(value) -> str:
+def quoted(value: Value) -> str:
     """The value as a literal of SQL, cast to its type, which stands in `public`."""
     return f"'{value}'::public.{value.sql}"

@@ -7,14 +7,14 @@ from sqlalchemy import Double
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.types import UserDefinedType
 
-from db.regions import VALUES, quoted
+from db.regions import VALUES, Value, quoted
 
 
 class _Sphere(UserDefinedType):
     """A column of a pgSphere type: gives and takes values of `db.regions`, in degrees."""
 
     cache_ok = True
-    value: type
+    value: type[Value]
 
     def get_col_spec(self, **_):
         return f"public.{self.value.sql}"
@@ -56,8 +56,8 @@ class _Sphere(UserDefinedType):
             return self.op("<->", return_type=Double())(other)
 
 
-def _column_type(value: type) -> type[_Sphere]:
-    return type(value.sql.capitalize(), (_Sphere,), {"value": value, "__doc__": value.__doc__})
+def _column_type(value: type[Value]) -> type[_Sphere]:
+    return type(value.sql.capitalize(), (_Sphere,), {"value": value, "cache_ok": True, "__doc__": value.__doc__})
 
 
 TYPES: dict[str, type[_Sphere]] = {value.sql: _column_type(value) for value in VALUES}

@@ -1,3 +1,3 @@
-"""Tests, and the verb that runs them."""
+"""Tests and benchmarks, and the verbs that run them."""
 
-commands: dict[str, str] = {"test": "tests.command:test"}
+commands: dict[str, str] = {"test": "tests.command:test", "bench": "tests.benchmarks.command:bench"}

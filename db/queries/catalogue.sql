@@ -11,6 +11,7 @@ SELECT attrelid::regclass::text AS relation,
        attnotnull OR declared.typnotnull AS not_null,
        atthasdef OR attidentity <> '' AS has_default,
        attgenerated <> '' OR attidentity = 'a' AS is_generated,
+       base.typreceive <> 0 AS is_binary,
        col_description(attrelid, attnum) AS comment,
        EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indisprimary AND indnkeyatts = 1
                                       AND indkey[0] = attnum) AS is_key

@@ -1,0 +1,96 @@
+"""Benchmarks: one shape for all, `./hven bench NAME`; what is fast is shown against a peer, side by side."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from statistics import median
+
+BENCHMARKS = {"ingest": "How fast the loader brings rows into staging and into dia_source"}
+"""Name of a module here → what it measures. Each has `SIZES`, its default first, and `run(size) -> Measured`."""
+RUNS = 5  # of each candidate at least, in turns
+
+
+@dataclass(frozen=True)
+class Result:
+    """One figure, its peer's, and the goal for their ratio (above it if higher is better, else below).
+
+    Parameters
+    ----------
+    what, unit : str
+        What was measured and in which unit.
+    peer : str or None
+        Who else was measured, in the same unit and in turns with ours.
+    goal : float or None
+        Least `ratio` (or, for `higher_is_better` False, greatest); without a peer, of `value` itself.
+    """
+
+    what: str
+    value: float
+    unit: str
+    peer: str | None = None
+    peer_value: float | None = None
+    goal: float | None = None
+    higher_is_better: bool = True
+
+    @property
+    def ratio(self) -> float | None:
+        """Value over the peer's."""
+        return self.value / self.peer_value if self.peer_value else None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached, None without one."""
+        if self.goal is None:
+            return None
+        figure = self.value if self.ratio is None else self.ratio
+        return figure >= self.goal if self.higher_is_better else figure <= self.goal
+
+    def as_dict(self) -> dict:
+        """Return the result in the shape that programs read."""
+        fields = asdict(self)
+        goal, _ = fields.pop("goal"), fields.pop("higher_is_better")
+        return fields | {"ratio": self.ratio, "goal": goal, "met": self.met}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one benchmark found: sizes of its data and its results."""
+
+    rows: dict[str, int]
+    results: list[Result]
+
+
+def run(name: str, size: str | None) -> dict:
+    """Run a benchmark and return its report."""
+    from tests.benchmarks.facts import machine, versions
+
+    module = import_module(f"tests.benchmarks.{name}")
+    measured = module.run(module.SIZES[size or next(iter(module.SIZES))])
+    return {
+        "bench": name,
+        "machine": machine(),
+        "versions": versions(),
+        "rows": measured.rows,
+        "results": [result.as_dict() for result in measured.results],
+    }
+
+
+def in_turns(candidates: dict[str, Callable[[], float | None]], runs: int = RUNS) -> dict[str, float]:
+    """Return the median time of each candidate [s], run in turns so that a slow spell hits all alike.
+
+    A candidate that returns a number has measured itself: it is the time that counts.
+    """
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(runs):
+        for name, candidate in candidates.items():
+            begin = time.perf_counter()
+            own = candidate()
+            times[name].append(time.perf_counter() - begin if own is None else own)
+    return {name: median(found) for name, found in times.items()}
+
+
+def as_json(report: dict) -> str:
+    """Return the report as one line."""
+    return json.dumps(report, separators=(",", ":"))
