@@ -41,6 +41,7 @@ CREATE TABLE queue.job (
     priority SMALLINT DEFAULT '0' NOT NULL,
     deadline TIMESTAMP WITH TIME ZONE,
     run_after TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    run_by TIMESTAMP WITH TIME ZONE,
     unmet INTEGER DEFAULT '0' NOT NULL,
     attempts SMALLINT DEFAULT '0' NOT NULL,
     max_attempts SMALLINT DEFAULT '5' NOT NULL,
@@ -58,9 +59,13 @@ CREATE TABLE queue.job (
 )
  WITH (fillfactor = 80);
 
-CREATE INDEX job_claim_idx ON queue.job (priority DESC, deadline, run_after, job_id) WHERE state = 'ready';
+CREATE INDEX job_claim_idx ON queue.job (production_id, priority DESC, deadline, job_id) WHERE state = 'ready';
+
+CREATE INDEX job_due_idx ON queue.job (run_after) WHERE state = 'waiting' AND unmet = 0;
 
 CREATE UNIQUE INDEX job_key_idx ON queue.job (production_id, key) WHERE state <> 'cancelled';
+
+CREATE INDEX job_run_by_idx ON queue.job (run_by) WHERE state = 'waiting' AND run_by IS NOT NULL;
 
 CREATE INDEX job_running_idx ON queue.job (lease_expires) WHERE state = 'running';
 
