@@ -1,0 +1,132 @@
+"""The file store: content-addressed files on disk, rows of `queue.file` in the database.
+
+A file's name is the sha256 of its content, so it is never overwritten, and the same content is stored once.
+Content comes first, then the row in the transaction of the job that made it: a crash between the two leaves
+an orphan that the collector finds, never a row without content.
+"""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg2.extensions import cursor as Cursor
+
+from db.errors import HvenError
+from db.queries import queries
+
+PIECE = 1 << 20  # bytes read at once
+
+
+class FileStoreError(HvenError):
+    """The store can't take or give a file."""
+
+    exit_status = 8
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """What identifies a file: the checksum of its content (32 bytes) and its length in bytes."""
+
+    sha256: bytes
+    size: int
+
+
+@dataclass(frozen=True)
+class FileStore:
+    """A folder of content-addressed files."""
+
+    root: Path
+
+    def path(self, sha256: bytes) -> Path:
+        """Return where the content of this checksum lies, or would lie."""
+        name = sha256.hex()
+        return self.root / name[:2] / name[2:4] / name
+
+    def put(self, content: bytes | Path) -> StoredFile:
+        """Store content (or a copy of a file) durably; the same content again costs only its checksum.
+
+        Raises
+        ------
+        FileStoreError
+            The store is full, read-only or absent; nothing is left behind.
+        """
+        stored = _identify(content)
+        place = self.path(stored.sha256)
+        if place.exists() and place.stat().st_size == stored.size:
+            return stored
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _write(content, place)
+        except OSError as error:
+            raise FileStoreError(
+                f"file store: cannot write under {self.root} ({error.strerror})",
+                "make room, or make the folder writable for this user",
+            ) from error
+        return stored
+
+    def get(self, sha256: bytes) -> Path:
+        """Return the path of stored content.
+
+        Raises
+        ------
+        FileStoreError
+            It is not there.
+        """
+        place = self.path(sha256)
+        if not place.exists():
+            raise FileStoreError(
+                f"file store: {sha256.hex()} is not under {self.root}", "restore it from a backup, or recreate it"
+            )
+        return place
+
+    def verify(self, sha256: bytes) -> None:
+        """Read stored content and compare it with its name; raises FileStoreError if it has changed."""
+        found = _identify(self.get(sha256)).sha256
+        if found != sha256:
+            raise FileStoreError(
+                f"file store: {sha256.hex()} has changed on disk, its content is now {found.hex()}",
+                "restore it from a backup, or recreate it",
+            )
+
+
+def register(
+    cursor: Cursor, stored: StoredFile, media_type: str, *, name: str | None = None, job_id: int | None = None
+) -> int:
+    """Return the file_id of stored content, with a row made unless there is one."""
+    values = {"sha256": stored.sha256, "size": stored.size, "media_type": media_type, "name": name, "job_id": job_id}
+    cursor.execute(queries("files")["register"], values)
+    return cursor.fetchone()[0]
+
+
+def _identify(content: bytes | Path) -> StoredFile:
+    if isinstance(content, bytes):
+        return StoredFile(hashlib.sha256(content).digest(), len(content))
+    with content.open("rb") as stream:
+        return StoredFile(hashlib.file_digest(stream, "sha256").digest(), content.stat().st_size)
+
+
+def _write(content: bytes | Path, place: Path) -> None:
+    """Write beside the place, sync, then rename: the place holds all of the content or nothing."""
+    descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=".part-")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            if isinstance(content, bytes):
+                stream.write(content)
+            else:
+                with content.open("rb") as source:
+                    while piece := source.read(PIECE):
+                        stream.write(piece)
+            stream.flush()
+            os.fchmod(descriptor, 0o444)
+            os.fsync(descriptor)
+        Path(name).rename(place)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(place.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
