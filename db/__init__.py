@@ -4,7 +4,6 @@ commands: dict[str, str] = {
     "up": "db.cli.server:up",
     "down": "db.cli.server:down",
     "status": "db.cli.server:show_status",
-    "doctor": "db.cli.doctor:doctor",
     "sql": "db.cli.server:sql",
 }
 """Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use.

@@ -94,8 +94,8 @@ def install_script(missing: list[str]) -> str:
     lines += [
         f"mkdir -p {Path(NO_MAIN_CLUSTER).parent}",
         f"echo 'create_main_cluster = false' > {NO_MAIN_CLUSTER}",
-        "apt-get update -q || true  # another source may be out of reach",
-        "DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends"
+        "apt-get -q update || true  # another source may be out of reach",
+        "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install"
         f" -o DPkg::Lock::Timeout=300 {' '.join(wanted)}",
         f"rm {NO_MAIN_CLUSTER}",
     ]
@@ -111,17 +111,17 @@ def install(missing: list[str]) -> None:
         No rights, no apt-get, or apt-get failed; the message holds the list and the commands.
     """
     script = install_script(missing)
-    remedy = f"run as root, then repeat:\n\n{script}\n"
+    remedy = f"run as root:\n\n{script}\n\n# and repeat the command"
     if not shutil.which("apt-get"):
         raise PackagesMissing(f"no apt-get here, and missing are {', '.join(missing)}", remedy)
     rights = _rights()
     if rights is None:
         raise PackagesMissing(f"neither root nor sudo, and missing are {', '.join(missing)}", remedy)
     say(f"installing Debian packages: {', '.join(missing)}")
-    done = subprocess.run([*rights, "sh", "-ec", script], stdout=sys.stderr, check=False)
+    done = watched([*rights, "sh", "-ec", script], ("Setting up",))
     importlib.invalidate_caches()
-    if done.returncode or (left := missing_packages()):
-        still = missing if done.returncode else left
+    if not done or (left := missing_packages()):
+        still = left if done else missing
         raise PackagesMissing(f"apt-get could not install {', '.join(still)}", remedy)
 
 
@@ -141,9 +141,7 @@ def ensure_venv(venv: Path) -> Path:
         with (venv.parent / "venv.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _reads(stamp, wanted):  # another process may have made it meanwhile
-                say(f"making the virtual environment {venv}")
-                _run([PYTHON, "-m", "venv", "--clear", str(venv)])
-                _pip_install(python)
+                _make_venv(venv)
                 stamp.write_text(wanted)
     except OSError as error:
         problem = f"cannot make the virtual environment {venv} ({error.strerror}: {error.filename})"
@@ -161,32 +159,37 @@ def _reads(stamp: Path, wanted: str) -> bool:
     return stamp.exists() and stamp.read_text() == wanted
 
 
-def _pip_install(python: Path) -> None:
-    """Install the lock, showing how far it is."""
-    total = len(re.findall(r"^[\w.-]+==", LOCK.read_text(), re.MULTILINE))
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--no-deps"]
-    command = [*pip, "--require-hashes", "--only-binary", ":all:", "--progress-bar", "off", "-r", str(LOCK)]
-    done = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def watched(command: list[str], milestones: tuple[str, ...]) -> bool:
+    """Run a command and return whether it succeeded.
+
+    Of its output every tenth line that begins with one of `milestones` is shown, and all if it fails.
+    """
+    lines: list[str] = []
+    passed = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout
         for line in process.stdout:
-            if line.startswith("Installing"):
-                say("installing them")
-            elif line.startswith(("Collecting", "Processing")):  # from the index, from a local folder
-                done += 1
-                if done % 10 == 0 or done == total:
-                    say(f"{done} of {total} Python packages")
+            lines.append(line)
+            passed += line.startswith(milestones)
+            if line.startswith(milestones) and passed % 10 == 0:
+                say(f"{passed}: {line.split(' (')[0].strip()}")
     if process.returncode:
+        sys.stderr.write("".join(lines))
+    return process.returncode == 0
+
+
+def _make_venv(venv: Path) -> None:
+    total = len(re.findall(r"^[\w.-]+==", LOCK.read_text(), re.MULTILINE))
+    say(f"making the virtual environment {venv} with {total} packages")
+    if not watched([PYTHON, "-m", "venv", "--clear", str(venv)], ("Error",)):
+        raise VenvFailed(f"the virtual environment {venv} could not be made", "mend what is said above, and repeat")
+    pip = [str(venv / "bin/python3"), "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
+    options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--progress-bar", "off"]
+    if not watched([*pip, *options, "-r", str(LOCK)], ("Collecting", "Processing", "Installing")):
         raise VenvFailed(
-            f"pip could not install {LOCK.name} (its message is above)",
-            "see that the package index can be reached, then repeat: the installation goes on",
+            f"pip could not install {LOCK.name}",
+            "see above whether the package index was out of reach, and repeat",
         )
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, stdout=sys.stderr, check=False)
-    if done.returncode:
-        raise VenvFailed(f"`{shlex.join(command)}` failed (its message is above)", "mend that, then repeat")
 
 
 def _rights() -> list[str] | None:

@@ -1,1 +1,6 @@
 """Alembic: how a database comes from one revision of the schema to the next."""
+
+commands: dict[str, str] = {
+    "doctor": "migrations.cli:doctor",
+}
+"""Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use."""

@@ -14,6 +14,8 @@ from db.connect import connect
 from db.processes import server_processes
 from db.server import check_python
 
+SMALL = {"fsync": "off", "shared_buffers": "16MB", "min_wal_size": "80MB"}
+
 
 @pytest.fixture
 def home(tmp_path_factory, monkeypatch):
@@ -27,8 +29,8 @@ def home(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def scratch(home):
-    """Return a running cluster of its own, with durability: these tests break it."""
-    own = Cluster(home, overrides={"shared_buffers": "16MB", "min_wal_size": "80MB"})
+    """Return a running cluster of its own: these tests break it."""
+    own = Cluster(home, overrides=SMALL)
     start(own)
     yield own
     stop(own, "immediate")
@@ -102,7 +104,7 @@ def _title(pid: int) -> bytes:
 def test_interrupted_initdb_is_done_again(home):
     (home / "cluster.new").mkdir()
     (home / "cluster.new/PG_VERSION").write_text("15")
-    assert create(Cluster(home, overrides={"fsync": "off"}))
+    assert create(Cluster(home, overrides=SMALL))
     assert not (home / "cluster.new").exists()
 
 
@@ -176,7 +178,7 @@ def test_venv_that_the_server_cannot_read(home):
     subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", closed / "venv"], check=True)
     closed.chmod(0o700)
     venv = closed / "venv" if os.geteuid() == 0 else home / "absent"
-    own = Cluster(home, venv=venv, overrides={"fsync": "off"})
+    own = Cluster(home, venv=venv, overrides=SMALL)
     start(own)
     try:
         with pytest.raises(ClusterError, match="Python inside the server is not that of .*Remedy: let user"):
@@ -188,7 +190,7 @@ def test_venv_that_the_server_cannot_read(home):
 def test_socket_of_a_long_home(home, monkeypatch):
     long = home / ("x" * settings.SOCKET_PATH_LIMIT)
     monkeypatch.setenv("HVEN_HOME", str(long))
-    own = Cluster(long, overrides={"fsync": "off"})
+    own = Cluster(long, overrides=SMALL)
     start(own)
     try:
         connect("postgres").close()

@@ -1,32 +1,26 @@
-"""Findings of the doctor, and their remedies."""
-
+"""Facts of the doctor, and their remedies."""
 
 from db import doctor
 from db.settings import hven_home, socket_folder
 
 
-def found(what, findings):
-    (finding,) = [finding for finding in findings if finding.what == what]
-    return finding
+def test_server_of_this_session(cluster):
+    version, roles, python = doctor.server([])
+    assert version.found.startswith("private server, PostgreSQL 15.")
+    assert python.found.startswith(f"{cluster.venv}: numpy ")
+    assert [finding.remedy for finding in (version, python)] == [None, None]
 
 
-def test_healthy_server(cluster):
-    findings = list(doctor.diagnose())
-    assert found("server", findings).found.startswith("private server, PostgreSQL 15.")
-    assert found("python in server", findings).found.startswith(f"{cluster.venv}: numpy ")
-    assert found("python in server", findings).remedy is None
-
-
-def test_absent_server(monkeypatch, tmp_path):
-    monkeypatch.setenv("HVEN_HOME", str(tmp_path))
-    finding = found("server", doctor.diagnose())
-    assert "No such file or directory" in finding.found
-    assert finding.remedy == "`hven up`"
+def test_missing_role(connection):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER ROLE hven_operator RENAME TO hven_gone")
+    assert doctor.roles(connection).remedy == "`hven upgrade` makes hven_operator"
 
 
 def test_little_disk(monkeypatch):
     monkeypatch.setattr(doctor, "DISK_LEAST", 1 << 60)
-    assert found("disk", doctor.machine()).remedy == "make room: at least 1073741824 GB"
+    (disk,) = (finding for finding in doctor.machine() if finding.what == "disk")
+    assert disk.remedy == "make room: at least 1073741824 GB"
 
 
 def test_missing_extension(connection):
@@ -45,11 +39,6 @@ def test_old_pgsphere(connection):
 def test_python_of_an_existing_server(monkeypatch):
     monkeypatch.setenv("PGHOST", str(socket_folder(hven_home())))
     monkeypatch.setenv("PGUSER", "postgres")
-    assert doctor.python_inside(["template1"]).found == "no database has the extension plpython3u"
-    assert "install plpython3u there, with numpy 2." in doctor.python_inside(["template1"]).remedy
-
-
-def test_schema_that_was_never_made(connection):
-    with connection.cursor() as cursor:
-        cursor.execute("DROP SCHEMA hven CASCADE")
-    assert [finding.remedy for finding in doctor.revision(connection, "x")] == ["`hven upgrade`"] * 2
+    finding = doctor.python_inside(["template1"])
+    assert finding.found == "no database has the extension plpython3u"
+    assert finding.remedy.startswith("install plpython3u there, with numpy 2.")

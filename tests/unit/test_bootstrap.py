@@ -45,7 +45,7 @@ def test_without_rights_the_message_holds_list_and_commands(monkeypatch):
         install(["openssl", "python3-venv"])
     assert caught.value.exit_status == 69
     assert "neither root nor sudo, and missing are openssl, python3-venv" in str(caught.value)
-    assert "--no-install-recommends -o DPkg::Lock::Timeout=300 openssl python3-venv" in str(caught.value)
+    assert "--no-install-recommends install -o DPkg::Lock::Timeout=300 openssl python3-venv" in str(caught.value)
 
 
 def test_without_apt_the_message_holds_the_list(monkeypatch):

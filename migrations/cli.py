@@ -6,13 +6,13 @@ from dataclasses import asdict
 
 import click
 
-from db.doctor import diagnose
-
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
     """Report on machine, server and databases; for each fault its remedy."""
+    from migrations.doctor import diagnose  # Alembic takes its time
+
     findings = list(diagnose())
     faults = [finding for finding in findings if finding.remedy]
     if as_json:
