@@ -5,7 +5,7 @@ the UCD1+ vocabulary. `ldm` names the table and line of LDM-151 that a column an
 ellipse"``. The generated documentation, the COMMENTs and TAP_SCHEMA all come from here.
 """
 
-from sqlalchemy import REAL, BigInteger, Boolean, Column, Double, MetaData, SmallInteger, Table, text
+from sqlalchemy import REAL, BigInteger, Boolean, CheckConstraint, Column, Double, MetaData, SmallInteger, Table, text
 from sqlalchemy.types import TypeEngine
 
 NAMING = {
@@ -70,13 +70,42 @@ def link(name: str, *constraints, doc: str, ucd: str = "meta.id.assoc", ldm: str
     return column(name, BigInteger, *constraints, unit="", ucd=ucd, doc=doc, ldm=ldm, **options)
 
 
+def check(name: str, rule: str, *, doc: str) -> CheckConstraint:
+    """Return a constraint that says in words what it demands; the words become its COMMENT."""
+    return CheckConstraint(rule, name=name, comment=doc)
+
+
+def one_of(name: str, *values: str) -> CheckConstraint:
+    """Return the constraint that a column holds one of some words."""
+    return check(name, f"{name} IN {values}", doc=f"{name} is {', '.join(values[:-1])} or {values[-1]}")
+
+
+def on_sky() -> CheckConstraint:
+    """Return the constraint that (ra, dec) is a position."""
+    rule = "ra >= 0 AND ra < 360 AND dec BETWEEN -90 AND 90"
+    return check("position", rule, doc="ra is from 0 to below 360 deg, dec from -90 to 90 deg; neither is NaN")
+
+
+def one_parent() -> CheckConstraint:
+    """Return the constraint that a measurement belongs to one thing at most."""
+    rule = "num_nonnulls(object_id, moving_object_id) <= 1"
+    return check("one_parent", rule, doc="At most one of object_id and moving_object_id is set")
+
+
 def flux(
-    name: str, doc: str, ldm: str | None = None, *, unit: str = "nJy", ucd: str = "phot.flux.density"
+    name: str,
+    doc: str,
+    ldm: str | None = None,
+    ldm_of_error: str | None = None,
+    *,
+    unit: str = "nJy",
+    ucd: str = "phot.flux.density",
 ) -> list[Column]:
     """Return a flux and its one-sigma error."""
     return [
         column(name, REAL, unit=unit, ucd=ucd, doc=doc, ldm=ldm),
-        column(f"{name}_err", REAL, unit=unit, ucd=f"stat.error;{ucd}", doc=f"One-sigma error of {name}", ldm=ldm),
+        column(f"{name}_err", REAL, unit=unit, ucd=f"stat.error;{ucd}", doc=f"One-sigma error of {name}",
+               ldm=ldm_of_error or ldm),
     ]
 
 

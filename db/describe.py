@@ -16,7 +16,7 @@ from sqlalchemy import (
     insert,
     text,
 )
-from sqlalchemy.schema import SetColumnComment, SetTableComment
+from sqlalchemy.schema import SetColumnComment, SetConstraintComment, SetTableComment
 
 from db.databases import Layout
 from db.queries import queries
@@ -52,6 +52,11 @@ def votable_type(column: Column) -> tuple[str, str | None, str | None]:
     return "char", "*", xtype
 
 
+def vounit(unit: str) -> str:
+    """Return a unit as VOUnit writes it: in quotes what it does not define."""
+    return unit.replace("electron", "'electron'")
+
+
 def _comment(connection: Connection, layout: Layout, tables: MetaData) -> None:
     present = {
         (schema, table, column): comment
@@ -66,6 +71,9 @@ def _comment(connection: Connection, layout: Layout, tables: MetaData) -> None:
         for column in table.columns:
             if present.get((table.schema, table.name, column.name)) != column.comment:
                 connection.execute(SetColumnComment(column))
+        for constraint in filter(lambda one: one.comment, table.constraints):
+            if present.get((table.schema, table.name, str(constraint.name))) != constraint.comment:
+                connection.execute(SetConstraintComment(constraint))
 
 
 def _fill_tap_schema(connection: Connection, layout: Layout, tables: MetaData) -> None:
@@ -106,7 +114,7 @@ def _columns(table: Table) -> list[dict]:
         rows.append({
             "table_name": qualified(table), "column_name": column.name, "datatype": datatype,
             "arraysize": arraysize, "xtype": xtype, "description": column.info["doc"],
-            "unit": column.info["unit"].replace("electron", "'electron'"),  # VOUnit quotes what it does not define
+            "unit": vounit(column.info["unit"]),
             "ucd": column.info["ucd"], "indexed": int(column.name in leading), "principal": 1, "std": 0,
             "column_index": index, "ldm": column.info["ldm"],
         })

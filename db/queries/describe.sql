@@ -1,4 +1,4 @@
--- comments: every COMMENT on schemas, tables and columns
+-- comments: every COMMENT on schemas, tables, columns and constraints
 SELECT n.nspname, NULL, NULL, obj_description(n.oid, 'pg_namespace')
 FROM pg_namespace AS n
 UNION ALL
@@ -12,4 +12,9 @@ CROSS JOIN LATERAL (
     SELECT attname, attnum FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 ) AS a
 WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-
+UNION ALL
+SELECT n.nspname, c.relname, k.conname, obj_description(k.oid, 'pg_constraint')
+FROM pg_constraint AS k
+JOIN pg_class AS c ON c.oid = k.conrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE k.contype = 'c' AND k.conparentid = 0 AND n.nspname NOT IN ('pg_catalog', 'information_schema')

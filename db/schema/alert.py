@@ -3,7 +3,6 @@
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    CheckConstraint,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -15,7 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from db.columns import NOW, column, flag, key, link, mjd, table
+from db.columns import NOW, check, column, flag, key, link, mjd, one_of, one_parent, table
 
 WHEN = TIMESTAMP(timezone=True)
 
@@ -36,10 +35,11 @@ alert = table(
     flag("is_moving", "A known MovingObject is predicted there", nullable=False, server_default="false"),
     mjd("selected_tai", "When it was selected", ucd="time.processing", nullable=False),
     PrimaryKeyConstraint("dia_source_id", "version"),
-    CheckConstraint("(version = 1) = (cites IS NULL) AND (cites IS NULL) = (cites_as IS NULL)", name="cites"),
-    CheckConstraint("cites_as IN ('supersedes', 'retraction')", name="cites_as"),
-    CheckConstraint("rule IN ('each_snap', 'visit_and_each_snap', 'visit')", name="rule"),
-    CheckConstraint("num_nonnulls(object_id, moving_object_id) <= 1", name="one_parent"),
+    check("cites", "(version = 1) = (cites IS NULL) AND (cites IS NULL) = (cites_as IS NULL)",
+          doc="A first version cites nothing; a further one cites a packet and says how"),
+    one_of("cites_as", "supersedes", "retraction"),
+    one_of("rule", "each_snap", "visit_and_each_snap", "visit"),
+    one_parent(),
     Index("alert_object_id_idx", "object_id"),
     Index("alert_visit_id_idx", "visit_id"),
     doc="Alerts: one row a packet that was or will be distributed",
@@ -64,8 +64,8 @@ alert_packet = table(
     column("byte_length", Integer, unit="byte", ucd="phys.size;meta.file", nullable=False, doc="Length of the packet"),
     PrimaryKeyConstraint("dia_source_id", "version", "encoding"),
     references,
-    CheckConstraint("encoding IN ('voevent', 'avro', 'stamps')", name="encoding"),
-    CheckConstraint("byte_offset >= 0 AND byte_length > 0", name="extent"),
+    one_of("encoding", "voevent", "avro", "stamps"),
+    check("extent", "byte_offset >= 0 AND byte_length > 0", doc="The packet lies inside a file and is not empty"),
     doc="The archive: where each packet lies",
 )
 
@@ -82,7 +82,7 @@ outbox = table(
     column("sent", WHEN, unit="", ucd="time", doc="When the receiver acknowledged it"),
     column("last_error", Text, unit="", ucd="meta.note", doc="What the last attempt met"),
     references,
-    CheckConstraint("state IN ('waiting', 'sent', 'dead')", name="state"),
+    one_of("state", "waiting", "sent", "dead"),
     Index("outbox_waiting_idx", "next_attempt", postgresql_where=text("state = 'waiting'")),
     Index("outbox_once_idx", "dia_source_id", "version", "stream", unique=True),
     doc="Alerts that wait to be sent, and those that were",

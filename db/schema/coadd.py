@@ -4,7 +4,6 @@ from sqlalchemy import (
     ARRAY,
     REAL,
     BigInteger,
-    CheckConstraint,
     Double,
     ForeignKey,
     Index,
@@ -14,7 +13,7 @@ from sqlalchemy import (
     text,
 )
 
-from db.columns import column, filter_id, flag, healpix29, key, link, mjd, table
+from db.columns import column, filter_id, flag, healpix29, key, link, mjd, one_of, table
 from db.sphere import Spoly
 
 KINDS = ("template", "detection", "deep", "chi_squared", "rgb")
@@ -52,7 +51,7 @@ coadd = table(
     column("file_id", BigInteger, unit="", ucd="meta.id;meta.file", doc="The pixels, a row of file"),
     link("job_id", doc="The job that made it", ucd="meta.id"),
     flag("is_current", "The coadd in use of its patch, kind and filter", nullable=False, server_default="true"),
-    CheckConstraint(f"kind IN {KINDS}", name="kind"),
+    one_of("kind", *KINDS),
     Index("coadd_current_idx", "patch_id", "kind", "filter_id", unique=True, postgresql_where=text("is_current")),
     doc="Coadded Exposures, one row a patch, kind and filter",
 )

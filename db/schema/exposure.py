@@ -4,7 +4,6 @@ from sqlalchemy import (
     ARRAY,
     REAL,
     BigInteger,
-    CheckConstraint,
     Double,
     ForeignKey,
     Index,
@@ -13,7 +12,7 @@ from sqlalchemy import (
     Text,
 )
 
-from db.columns import column, filter_id, healpix29, key, link, mjd, table
+from db.columns import check, column, filter_id, healpix29, key, link, mjd, on_sky, one_of, table
 from db.sphere import Spoly
 
 KINDS = ("raw", "calibrated", "difference")
@@ -40,7 +39,7 @@ detector = table(
            doc="Pixels along y of the assembled image"),
     column("pixel_scale", REAL, unit="arcsec/pixel", ucd="phys.angSize;instr.pixel", nullable=False,
            doc="Nominal scale at the centre"),
-    CheckConstraint("detector_id BETWEEN 0 AND 255", name="detector_id"),
+    check("detector_id", "detector_id BETWEEN 0 AND 255", doc="detector_id fits into 8 bits of an id"),
     doc="Detectors of the focal plane",
 )
 
@@ -65,10 +64,10 @@ visit = table(
     column("state", Text, unit="", ucd="meta.code.status", nullable=False, server_default="arriving",
            doc="arriving, ready, associated, closed or failed"),
     column("condition", Text, unit="", ucd="meta.note", doc="Why the Visit failed or was cut short; NULL if nothing did"),
-    CheckConstraint("visit_id = (night::bigint << 12) | sequence", name="id"),
-    CheckConstraint("night BETWEEN 0 AND 16383 AND sequence BETWEEN 0 AND 4095", name="range"),
-    CheckConstraint("state IN ('arriving', 'ready', 'associated', 'closed', 'failed')", name="state"),
-    CheckConstraint("ra >= 0 AND ra < 360 AND dec BETWEEN -90 AND 90", name="position"),
+    check("id", "visit_id = (night::bigint << 12) | sequence", doc="visit_id is made of night and sequence"),
+    check("range", "night BETWEEN 0 AND 16383 AND sequence BETWEEN 0 AND 4095", doc="night fits into 14 bits, sequence into 12"),
+    one_of("state", "arriving", "ready", "associated", "closed", "failed"),
+    on_sky(),
     doc="Visits: one pointing, of one or more Snaps in immediate succession",
 )
 
@@ -184,12 +183,12 @@ exposure = table(
     column("file_id", BigInteger, unit="", ucd="meta.id;meta.file", doc="The pixels, a row of file; NULL if they can only be recreated"),
     link("job_id", doc="The job that wrote the row", ucd="meta.id"),
     column("condition", Text, unit="", ucd="meta.note", doc="Why processing stopped or was limited; NULL if nothing did"),
-    CheckConstraint(f"kind IN {KINDS}", name="kind"),
-    CheckConstraint("snap BETWEEN 0 AND 3", name="snap"),
-    CheckConstraint(
-        "exposure_id = (visit_id << 12) | (detector_id::bigint << 4) | (snap << 2)"
-        " | CASE kind WHEN 'raw' THEN 0 WHEN 'calibrated' THEN 1 ELSE 2 END", name="id"),
-    CheckConstraint("ra >= 0 AND ra < 360 AND dec BETWEEN -90 AND 90", name="position"),
+    one_of("kind", *KINDS),
+    check("snap", "snap BETWEEN 0 AND 3", doc="snap fits into 2 bits of an id"),
+    check("id", "exposure_id = (visit_id << 12) | (detector_id::bigint << 4) | (snap << 2)"
+          " | CASE kind WHEN 'raw' THEN 0 WHEN 'calibrated' THEN 1 ELSE 2 END",
+          doc="exposure_id is made of visit_id, detector_id, snap and kind"),
+    on_sky(),
     Index("exposure_visit_id_idx", "visit_id"),
     Index("exposure_midpoint_tai_idx", "midpoint_tai"),
     Index("exposure_footprint_idx", "footprint", postgresql_using="gist"),

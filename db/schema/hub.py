@@ -3,7 +3,6 @@
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    CheckConstraint,
     ForeignKey,
     Identity,
     Index,
@@ -14,7 +13,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from db.columns import NOW, column, flag, key, link, mjd, table
+from db.columns import NOW, check, column, flag, key, link, mjd, one_of, table
 
 WHEN = TIMESTAMP(timezone=True)
 
@@ -28,10 +27,11 @@ science_database = table(
            doc="creating, building, validated, frozen, published, withdrawn or live"),
     flag("is_current", "The release that users mean by `current`", nullable=False, server_default="false"),
     column("changed", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="When the row last changed"),
-    CheckConstraint("kind IN ('level1', 'release', 'bootstrap', 'mini')", name="kind"),
-    CheckConstraint("state IN ('creating', 'building', 'validated', 'frozen', 'published', 'withdrawn', 'live')", name="state"),
-    CheckConstraint("CASE kind WHEN 'bootstrap' THEN release = 0 WHEN 'release' THEN release BETWEEN 1 AND 47"
-                    " WHEN 'mini' THEN release BETWEEN 48 AND 63 ELSE release BETWEEN 0 AND 47 END", name="release"),
+    one_of("kind", "level1", "release", "bootstrap", "mini"),
+    one_of("state", "creating", "building", "validated", "frozen", "published", "withdrawn", "live"),
+    check("release", "CASE kind WHEN 'bootstrap' THEN release = 0 WHEN 'release' THEN release BETWEEN 1 AND 47"
+          " WHEN 'mini' THEN release BETWEEN 48 AND 63 ELSE release BETWEEN 0 AND 47 END",
+          doc="release is 0 for bootstrap, 1 to 47 for a release, 48 to 63 for a mini-DR, 0 to 47 for level1"),
     Index("science_database_current_idx", "is_current", unique=True, postgresql_where=text("is_current")),
     Index("science_database_release_idx", "release", unique=True, postgresql_where=text("kind <> 'level1'")),
     doc="Science Databases: what users' names point to",
@@ -94,10 +94,10 @@ calibration_product = table(
     column("comparison", JSONB, unit="", ucd="meta.note", doc="How it differs from the product before it"),
     column("inputs", ARRAY(Text), unit="", ucd="meta.id;meta.file", doc="Checksums of the raw frames that went in"),
     column("written", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="When"),
-    CheckConstraint("kind IN ('bias', 'dark', 'flat', 'monochromatic_flat', 'pupil_ghost', 'crosstalk', 'illumination',"
-                    " 'fringe', 'linearity', 'defects', 'atmosphere')", name="kind"),
-    CheckConstraint("state IN ('made', 'certified', 'rejected')", name="state"),
-    CheckConstraint("valid_from_tai < valid_to_tai", name="validity"),
+    one_of("kind", "bias", "dark", "flat", "monochromatic_flat", "pupil_ghost", "crosstalk", "illumination", "fringe",
+           "linearity", "defects", "atmosphere"),
+    one_of("state", "made", "certified", "rejected"),
+    check("validity", "valid_from_tai < valid_to_tai", doc="valid_from_tai is before valid_to_tai"),
     Index("calibration_product_find_idx", "instrument", "detector_id", "kind", "filter", "readout_mode",
           "valid_from_tai", postgresql_where=text("state = 'certified'")),
     doc="Calibration products with their validity",
@@ -110,6 +110,6 @@ worker_share = table(
            nullable=False, doc="Science Database that the pool serves"),
     key("weight", ucd="stat.weight", doc="Share of the pool's time"),
     PrimaryKeyConstraint("pool", "name"),
-    CheckConstraint("weight > 0", name="weight"),
+    check("weight", "weight > 0", doc="weight is positive"),
     doc="Which databases a pool of workers serves, and how much",
 )

@@ -5,9 +5,10 @@ Hence no primary key here: the plan adds it. Links to Objects, MovingObjects and
 set (by association and by the nightly check), not once a row: a row-wise foreign key costs three times the row.
 """
 
-from sqlalchemy import REAL, CheckConstraint, Double, SmallInteger, Table, Text
+from sqlalchemy import REAL, Double, SmallInteger, Table, Text
 
 from db.columns import (
+    check,
     column,
     ellipse,
     filter_id,
@@ -18,14 +19,14 @@ from db.columns import (
     key,
     link,
     mjd,
+    on_sky,
+    one_parent,
     pixel_flags,
     pixel_position,
     position,
     table,
 )
 
-ONE_PARENT = "num_nonnulls(object_id, moving_object_id) <= 1"
-ON_SKY = "ra >= 0 AND ra < 360 AND dec BETWEEN -90 AND 90"
 LIGHT_CURVE = ("midpoint_tai", "filter_id", "psf_flux", "psf_flux_err")
 
 
@@ -84,7 +85,7 @@ source = table(
     *position("the centroid", "T3:Measured ellipse"),
     *pixel_position(),
     *ellipse("", "the Source as measured, whatever the models", "T3:Measured ellipse", errors=True),
-    *flux("raw_flux", "Aperture flux before calibration", "T3:Raw measured flux", unit="electron", ucd="phot.count"),
+    *flux("raw_flux", "Aperture flux before calibration", "T3:Raw measured flux", "T3:Error in raw measured flux", unit="electron", ucd="phot.count"),
     *flux("psf_flux", "PSF flux"),
     *flux("ap_flux", "Aperture flux"),
     column("ap_radius", REAL, unit="arcsec", ucd="phys.angSize;obs", doc="Radius of the aperture of ap_flux and raw_flux"),
@@ -103,8 +104,8 @@ source = table(
     *extraction_flags("T3", ("deblended", "The footprint was shared with other Sources"),
                       ("calibration_used", "The Source took part in fitting PSF, WCS or zeropoint")),
     *history(),
-    CheckConstraint(ONE_PARENT, name="one_parent"),
-    CheckConstraint(ON_SKY, name="position"),
+    one_parent(),
+    on_sky(),
     doc="Sources: measurements on single calibrated Exposures",
     ldm="Table 3", id="source_id", light_curve=LIGHT_CURVE,
 )
@@ -141,11 +142,11 @@ dia_source = table(
                       ("is_trail", "A trail fits better than a point source")),
     flag("rejected", "Association left it without parent: too unreliable, a streak, or a cosmic ray", nullable=False, server_default="false"),
     *history(),
-    CheckConstraint(ONE_PARENT, name="one_parent"),
-    CheckConstraint("(moving_object_id IS NULL) = (ss_ra IS NULL) AND (ss_ra IS NULL) = (ss_dec IS NULL)"
-                    " AND num_nonnulls(ss_ixx, ss_iyy, ss_ixy) IN (0, 3) AND (ss_ixx IS NULL OR moving_object_id IS NOT NULL)",
-                    name="predicted"),
-    CheckConstraint(ON_SKY, name="position"),
+    one_parent(),
+    check("predicted", "(moving_object_id IS NULL) = (ss_ra IS NULL) AND (ss_ra IS NULL) = (ss_dec IS NULL)"
+          " AND num_nonnulls(ss_ixx, ss_iyy, ss_ixy) IN (0, 3) AND (ss_ixx IS NULL OR moving_object_id IS NOT NULL)",
+          doc="A predicted position is set if and only if moving_object_id is; a predicted ellipse is whole, and needs it"),
+    on_sky(),
     doc="DiaSources: detections of either polarity on the difference image of a Visit",
     ldm="Table 4", id="dia_source_id", light_curve=LIGHT_CURVE,
 )
@@ -184,8 +185,8 @@ def forced_columns(of: str) -> list:
         flag("psf_flux_flag", "Photometry failed or is incomplete", "T5:Extraction flags"),
         *pixel_flags("T5:Extraction flags", ("bad", "saturated", "cosmic_ray", "edge", "streak", "injected", "no_data")),
         *history(),
-        CheckConstraint(ONE_PARENT, name="one_parent"),
-        CheckConstraint(ON_SKY, name="position"),
+        one_parent(),
+        on_sky(),
     ]
 
 

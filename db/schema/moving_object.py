@@ -3,7 +3,6 @@
 from sqlalchemy import (
     ARRAY,
     REAL,
-    CheckConstraint,
     Double,
     ForeignKey,
     Index,
@@ -12,7 +11,7 @@ from sqlalchemy import (
     Text,
 )
 
-from db.columns import column, filter_id, history, key, link, mjd, position_error, table
+from db.columns import check, column, filter_id, history, key, link, mjd, position_error, table
 
 
 def orbit():
@@ -47,7 +46,8 @@ moving_object = table(
     column("jupiter_tisserand", REAL, unit="", ucd="src.orbital.TissJ", doc="Tisserand parameter with respect to Jupiter"),
     column("orbit_class", Text, unit="", ucd="src.class", doc="Class of orbit, as the Minor Planet Center names them"),
     *history(),
-    CheckConstraint("eccentricity >= 0 AND perihelion_distance > 0 AND inclination BETWEEN 0 AND 180", name="orbit"),
+    check("orbit", "eccentricity >= 0 AND perihelion_distance > 0 AND inclination BETWEEN 0 AND 180",
+          doc="The elements are those of an orbit: e not negative, q positive, i from 0 to 180 deg"),
     doc="Solar System objects with their best orbits",
     ldm="Table 2",
 )

@@ -4,7 +4,6 @@ from sqlalchemy import (
     ARRAY,
     REAL,
     Boolean,
-    CheckConstraint,
     Double,
     ForeignKey,
     Index,
@@ -15,6 +14,7 @@ from sqlalchemy import (
 )
 
 from db.columns import (
+    check,
     column,
     ellipse,
     filter_id,
@@ -24,6 +24,8 @@ from db.columns import (
     key,
     link,
     mjd,
+    on_sky,
+    one_of,
     position_error,
     table,
 )
@@ -66,8 +68,8 @@ object_ = table(
            doc="DiaSources that are linked and not withdrawn"),
     column("name_tie", SmallInteger, unit="", ucd="meta.id", nullable=False, server_default="0",
            doc="Place among Objects whose names would coincide, from 0"),
-    CheckConstraint("ra >= 0 AND ra < 360 AND dec BETWEEN -90 AND 90", name="position"),
-    CheckConstraint("extendedness BETWEEN 0 AND 1", name="extendedness"),
+    on_sky(),
+    check("extendedness", "extendedness BETWEEN 0 AND 1", doc="extendedness is a probability"),
     Index("object_healpix29_idx", "healpix29"),
     doc="Objects: everything found on the sky that is not of the Solar System",
     ldm="Table 1",
@@ -100,7 +102,7 @@ model_type = table(
            doc="Names of the parameters in the order of object_model.value"),
     column("parameter_unit", ARRAY(Text), unit="", ucd="meta.unit", nullable=False, doc="Units of the parameters (VOUnit)"),
     column("description", Text, unit="", ucd="meta.note", nullable=False, doc="What the model is, with its source"),
-    CheckConstraint("cardinality(parameter) = cardinality(parameter_unit)", name="parameter"),
+    check("parameter", "cardinality(parameter) = cardinality(parameter_unit)", doc="Each parameter has a unit"),
     doc="Types of Object models; a release may bring new ones without a change of columns",
 )
 
@@ -123,9 +125,9 @@ object_model = table(
     column("chi2", REAL, unit="", ucd="stat.fit.chi2", doc="Chi squared of the fit"),
     column("degrees_of_freedom", Integer, unit="", ucd="stat.fit.dof", doc="Pixels less parameters"),
     PrimaryKeyConstraint("object_id", "model_type", "filter_id"),
-    CheckConstraint("method IN ('stackfit', 'multifit')", name="method"),
-    CheckConstraint("array_length(covariance, 1) = cardinality(value) AND array_length(covariance, 2) = cardinality(value)",
-                    name="covariance"),
+    one_of("method", "stackfit", "multifit"),
+    check("covariance", "array_length(covariance, 1) = cardinality(value) AND array_length(covariance, 2) = cardinality(value)",
+          doc="covariance has a row and a column for each value"),
     doc="Every model that was fitted to an Object, with parameters and full covariance",
 )
 
@@ -147,7 +149,7 @@ object_footprint = table(
            doc="North-south side in the tangent plane at the box's centre"),
     *flux("flux", "Flux within the footprint on the detection coadd"),
     column("pixels", Integer, unit="pixel", ucd="meta.number;phys.area", doc="Pixels of the footprint"),
-    CheckConstraint("box_width > 0 AND box_height > 0 AND box_dec BETWEEN -90 AND 90", name="box"),
+    check("box", "box_width > 0 AND box_height > 0 AND box_dec BETWEEN -90 AND 90", doc="The box has an area, and its centre is on the sky"),
     doc="The footprint's equivalent ellipse and the smallest box on the sky that encloses it",
 )
 
@@ -231,7 +233,7 @@ object_photoz = table(
     column("pdf", ARRAY(REAL), unit="", ucd="stat.probability;src.redshift.phot", nullable=False, doc="Probability density in redshift",
            ldm="T1:Photometric redshift and associated PDF"),
     column("method", Text, unit="", ucd="meta.note", nullable=False, doc="Estimator and its version"),
-    CheckConstraint("pdf_z_step > 0 AND cardinality(pdf) > 1", name="pdf"),
+    check("pdf", "pdf_z_step > 0 AND cardinality(pdf) > 1", doc="The PDF has at least two values, at rising redshifts"),
     doc="Photometric redshift with its full probability density",
 )
 
@@ -245,7 +247,7 @@ object_segment = table(
     column("depth", SmallInteger, unit="", ucd="meta.number", nullable=False, doc="Steps from the root", ldm="T1:Segmentation info"),
     column("children", SmallInteger, unit="", ucd="meta.number", nullable=False, doc="Objects one step below; 0 at a leaf",
            ldm="T1:Segmentation info"),
-    CheckConstraint("(parent_object_id IS NULL) = (depth = 0)", name="root"),
+    check("root", "(parent_object_id IS NULL) = (depth = 0)", doc="Only the root of a tree has no parent, and its depth is 0"),
     Index("object_segment_root_object_id_idx", "root_object_id"),
     doc="Trees of overlapping Objects: the root is the largest, the leaves are the smallest",
 )

@@ -2,7 +2,6 @@
 
 from sqlalchemy import (
     BigInteger,
-    CheckConstraint,
     Double,
     ForeignKey,
     Identity,
@@ -12,7 +11,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from db.columns import NOW, column, link, table
+from db.columns import NOW, column, link, one_of, table
 
 LEVELS = ("detector", "visit", "night", "patch", "field", "release")
 
@@ -27,8 +26,8 @@ sdqa_metric = table(
     column("minimum", Double, unit="", ucd="stat.value;stat.min", doc="Specification: worse than this fails"),
     column("design", Double, unit="", ucd="stat.value", doc="Specification: what is aimed at"),
     column("stretch", Double, unit="", ucd="stat.value;stat.max", doc="Specification: what would be excellent"),
-    CheckConstraint(f"level IN {LEVELS}", name="level"),
-    CheckConstraint("better IN ('lower', 'higher', 'neither')", name="better"),
+    one_of("level", *LEVELS),
+    one_of("better", "lower", "higher", "neither"),
     doc="Named quality metrics with unit and specification",
 )
 
@@ -42,7 +41,7 @@ sdqa_measurement = table(
     column("verdict", Text, unit="", ucd="meta.code.qual", nullable=False, doc="stretch, design, minimum, fail or unspecified"),
     link("job_id", doc="The job that measured it", ucd="meta.id"),
     column("measured", TIMESTAMP(timezone=True), unit="", ucd="time.processing", nullable=False, server_default=NOW, doc="When"),
-    CheckConstraint("verdict IN ('stretch', 'design', 'minimum', 'fail', 'unspecified')", name="verdict"),
+    one_of("verdict", "stretch", "design", "minimum", "fail", "unspecified"),
     Index("sdqa_measurement_subject_id_idx", "subject_id"),
     Index("sdqa_measurement_fail_idx", "metric", postgresql_where=text("verdict = 'fail'")),
     doc="Values of the metrics with the verdict at the time of measurement",

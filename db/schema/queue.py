@@ -3,7 +3,6 @@
 from sqlalchemy import (
     REAL,
     BigInteger,
-    CheckConstraint,
     ForeignKey,
     Identity,
     Index,
@@ -16,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from db.columns import NOW, column, key, link, table
+from db.columns import NOW, check, column, key, link, one_of, table
 
 WHEN = TIMESTAMP(timezone=True)
 
@@ -43,8 +42,8 @@ production = table(
     column("weight", REAL, unit="", ucd="stat.weight", nullable=False, server_default="1", doc="Share of the workers among productions"),
     column("state", Text, unit="", ucd="meta.code.status", nullable=False, server_default="running", doc="running, paused, done or cancelled"),
     when("created", "When it began", nullable=False, server_default=NOW),
-    CheckConstraint("state IN ('running', 'paused', 'done', 'cancelled')", name="state"),
-    CheckConstraint("weight > 0", name="weight"),
+    one_of("state", "running", "paused", "done", "cancelled"),
+    check("weight", "weight > 0", doc="weight is positive"),
     doc="Productions: coordinated groups of pipelines with one software version and one set of parameters",
 )
 
@@ -73,7 +72,7 @@ job = table(
     when("finished", "When it ended"),
     column("result", JSONB, unit="", ucd="meta.note", doc="What it returned: counts, digests, measurements"),
     column("error", Text, unit="", ucd="meta.note", doc="Traceback or reason of the last failure"),
-    CheckConstraint("state IN ('waiting', 'ready', 'running', 'done', 'dead', 'cancelled')", name="state"),
+    one_of("state", "waiting", "ready", "running", "done", "dead", "cancelled"),
     Index("job_claim_idx", "production_id", text("priority DESC"), "deadline", "job_id", postgresql_where=text("state = 'ready'")),
     Index("job_due_idx", "run_after", postgresql_where=text("state = 'waiting' AND unmet = 0")),
     Index("job_run_by_idx", "run_by", postgresql_where=text("state = 'waiting' AND run_by IS NOT NULL")),
@@ -88,7 +87,7 @@ job_dependency = table(
     key("job_id", ForeignKey("queue.job.job_id", ondelete="CASCADE"), ucd="meta.id.parent", doc="The job that waits"),
     key("requires_job_id", ForeignKey("queue.job.job_id", ondelete="CASCADE"), ucd="meta.id.assoc", doc="The job that must be done first"),
     PrimaryKeyConstraint("job_id", "requires_job_id"),
-    CheckConstraint("job_id <> requires_job_id", name="not_itself"),
+    check("not_itself", "job_id <> requires_job_id", doc="No job waits for itself"),
     Index("job_dependency_requires_job_id_idx", "requires_job_id"),
     doc="Which job waits for which",
 )
@@ -116,7 +115,7 @@ file_ = table(
     when("created", "When it was stored", nullable=False, server_default=NOW),
     when("verified", "When its content was last checked"),
     when("removed", "When its content was deleted because it can be recreated"),
-    CheckConstraint("octet_length(sha256) = 32 AND size >= 0", name="content"),
+    check("content", "octet_length(sha256) = 32 AND size >= 0", doc="sha256 has 32 bytes, and size is not negative"),
     Index("file_job_id_idx", "job_id"),
     doc="Files that this database's jobs made or refer to",
 )

@@ -1,0 +1,1 @@
+"""The schema as pages: what a live database holds, compared with the models, drawn and written as HTML."""
