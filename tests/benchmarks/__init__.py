@@ -49,9 +49,9 @@ class Result:
 
     def as_dict(self) -> dict:
         """Return the result in the shape that programs read."""
-        fields = asdict(self)
-        goal, _ = fields.pop("goal"), fields.pop("higher_is_better")
-        return fields | {"ratio": self.ratio, "goal": goal, "met": self.met}
+        fields = asdict(self) | {"ratio": self.ratio, "goal": self.goal, "met": self.met}
+        shape = ("what", "value", "unit", "peer", "peer_value", "ratio", "goal", "met")
+        return {name: fields[name] for name in shape}
 
 
 @dataclass(frozen=True)

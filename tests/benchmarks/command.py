@@ -1,5 +1,7 @@
 """`hven bench`."""
 
+from importlib import import_module
+
 import click
 
 from tests.benchmarks import BENCHMARKS, as_json, run
@@ -21,6 +23,9 @@ def bench(name: str | None, size: str | None, only_json: bool) -> None:
         for known, what in BENCHMARKS.items():
             click.echo(f"{known:16}{what}")
         return
+    sizes = import_module(f"tests.benchmarks.{name}").SIZES
+    if size not in (None, *sizes):
+        raise click.BadParameter(f"{name} has the sizes {', '.join(sizes)}", param_hint="--size")
     report = run(name, size)
     if not only_json:
         _show(report)

@@ -20,7 +20,7 @@ from db.schema import science
 from tests.benchmarks import Measured, Result, in_turns
 from tests.benchmarks.facts import production_server
 
-SIZES = {"night": 100_000, "visit": 10_000}
+SIZES = {"night": 100_000, "visit": 10_000, "tiny": 100}
 """Rows of a load; a Visit has some 10⁴."""
 COLUMNS = 59
 NULLS = 0.2  # of the nullable cells

@@ -1,0 +1,61 @@
+"""The frame of the benchmarks: one shape for all."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from tests.benchmarks import BENCHMARKS, RUNS, Result, in_turns
+from tests.benchmarks.command import bench
+
+
+def test_the_list_names_every_benchmark():
+    listed = CliRunner().invoke(bench, []).output
+    assert all(f"{name} " in listed and what in listed for name, what in BENCHMARKS.items())
+
+
+@pytest.mark.parametrize(
+    ("value", "peer_value", "goal", "higher", "met"),
+    [
+        (8, 10, 0.8, True, True),
+        (7, 10, 0.8, True, False),
+        (2, 10, 0.3, False, True),
+        (4, 10, 0.3, False, False),
+        (5, None, 4, True, True),
+        (5, 10, None, True, None),
+    ],
+)
+def test_the_goal_is_for_the_ratio_or_without_peer_the_value(value, peer_value, goal, higher, met):
+    peer = "peer" if peer_value else None
+    assert Result("load", value, "rows/s", peer, peer_value, goal, higher).as_dict()["met"] is met
+
+
+def test_candidates_take_turns():
+    calls = []
+    in_turns({"ours": lambda: calls.append("ours"), "peer": lambda: calls.append("peer")})
+    assert calls == ["ours", "peer"] * RUNS
+
+
+def test_the_median_of_a_candidate_that_measures_itself():
+    times = iter([9.0, 1.0, 2.0, 3.0, 100.0])
+    assert in_turns({"ours": lambda: next(times)}) == {"ours": 3.0}
+
+
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_ingest_reports_in_the_one_shape(options):
+    output = CliRunner().invoke(bench, ["ingest", "--size", "tiny", *options], catch_exceptions=False).output
+    *table, line = output.splitlines()
+    assert bool(table) == (not options)
+    report = json.loads(line)
+    assert list(report) == ["bench", "machine", "versions", "rows", "results"]
+    assert report["rows"]["columns"] == 59
+    for result in report["results"]:
+        keys = ["what", "value", "unit", "peer", "peer_value", "ratio", "goal", "met"]
+        assert list(result) == keys
+        assert result["value"] > 0
+
+
+def test_an_unknown_size_is_named():
+    result = CliRunner().invoke(bench, ["ingest", "--size", "huge"])
+    assert result.exit_code == 2
+    assert "night, visit, tiny" in result.output
