@@ -80,7 +80,7 @@ def _fill_tap_schema(connection: Connection, layout: Layout, tables: MetaData) -
     connection.execute(tables.tables["tap_schema.schemas"].delete())
     everything = tables.sorted_tables
     keys = [(table, key) for table in everything for key in table.foreign_key_constraints]
-    rows = {
+    rows: dict[str, list[dict]] = {
         "schemas": [
             {"schema_name": schema, "description": SCHEMA_DOCS[logical], "schema_index": index}
             for index, (logical, schema) in enumerate(layout.schemas().items())

@@ -100,7 +100,7 @@ def pack(parts: Parts) -> Integers:
     IdError
         If a part does not fit into its bits, or is no integer.
     """
-    packed = np.int64(0)
+    packed: Integers = 0
     for name, bits, part in zip(parts._fields, BITS[type(parts)], parts, strict=True):
         packed = (packed << bits) | _checked(part, name, HIGHEST.get((type(parts), name), 2**bits - 1))
     return packed if np.ndim(packed) else int(packed)
@@ -136,7 +136,7 @@ def unpack(kind: type[Parts], ids: Integers) -> Parts:
 def bounds(release: int, visit_id: int) -> tuple[int, int]:
     """Lowest and highest possible measurement id of a Visit, for range conditions that prune partitions."""
     lowest = pack(MeasurementId(release, visit_id, 0, 0, 0, 0))
-    return lowest, pack(MeasurementId(release, visit_id, 255, 3, 2**17 - 1, 15))
+    return int(lowest), int(pack(MeasurementId(release, visit_id, 255, 3, 2**17 - 1, 15)))
 
 
 def object_pixel(healpix29: Integers) -> Integers:

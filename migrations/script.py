@@ -1,5 +1,6 @@
 """Running a `.sql` file from a revision."""
 
+from contextlib import closing
 from pathlib import Path
 
 from alembic import op
@@ -15,7 +16,7 @@ def layout():
 
 def execute(connection: Connection, statements: str) -> None:
     """Execute SQL as it stands: past SQLAlchemy, a per cent sign is a per cent sign."""
-    with connection.connection.cursor() as cursor:
+    with closing(connection.connection.cursor()) as cursor:
         cursor.execute(statements)
 
 

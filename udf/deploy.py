@@ -156,8 +156,9 @@ def _belongs(file: FunctionFile, catalogue: str | None, revisions) -> bool:
 
 
 def _assemble(path: Path, name: str) -> FunctionFile:
-    declared = {"minimum revision": [], "databases": [], "requires": [], "execute": []}
-    lines, origins = [], []
+    declared: dict[str, list[str]] = {"minimum revision": [], "databases": [], "requires": [], "execute": []}
+    lines: list[str] = []
+    origins: list[tuple[str, int]] = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if header := _HEADER.fullmatch(line):
             declared[header[1]] += header[2].split()

@@ -76,8 +76,8 @@ def _bind(names: dict[str, str], plan: Plan | None) -> MetaData:
 
 def _copy(table: Table, bound: MetaData, names: dict[str, str], plan: Plan | None) -> Table:
     copy = table.to_metadata(
-        bound, schema=names[table.schema],
-        referred_schema_fn=lambda _table, _to, _constraint, referred: names[referred],
+        bound, schema=names[str(table.schema)],
+        referred_schema_fn=lambda _table, _to, _constraint, referred: names[str(referred)],
     )
     if table in measurement.MEASUREMENTS and plan:
         plan.apply(copy)

@@ -22,6 +22,9 @@ ALLOWED = {
 }
 """Place → the rooms that it may import; the longest place that a module lies in counts."""
 
+EVERYWHERE = "db.errors"
+"""The root of all errors, which imports nothing."""
+
 LAYERS = ("pipelines.image", "pipelines.steps", "pipelines.productions", "pipelines.worker")
 """Inside pipelines, each may import only those before it."""
 
@@ -37,7 +40,6 @@ def imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -56,7 +58,7 @@ def test_rooms_import_only_what_they_may(room):
         for path in modules(room)
         for module in [str(path.relative_to(ROOT))]
         for name in imports(path)
-        if name.split(".")[0] in ROOMS - allowed_for(module)
+        if name.split(".")[0] in ROOMS - allowed_for(module) and not name.startswith(EVERYWHERE)
     ]
     assert wrong == []
 

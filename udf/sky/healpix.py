@@ -49,7 +49,8 @@ def pixels(ra, dec, order=29):
     -------
     ndarray of int64
     """
-    return join(*face_coordinates(np.asarray(ra, float), np.asarray(dec, float), order), order)
+    x, y, face = face_coordinates(np.asarray(ra, float), np.asarray(dec, float), order)
+    return join(x, y, face, order)
 
 
 def face_coordinates(ra, dec, order):
