@@ -1,0 +1,113 @@
+"""The Alert Production's jobs: a detector from raw frames to staged DiaSources, and a Visit's association."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import RealDictCursor
+
+from db import queue
+from db.files import FileStore, register
+from db.load import LoadReport, load
+from db.queries import queries
+from db.queue import Job
+from pipelines.image import Exposure, read_exposure
+from pipelines.image.files import exposure_bytes
+from pipelines.instruments import instrument
+from pipelines.productions import detector as steps
+from pipelines.productions.detector import DetectorParams
+from pipelines.productions.rows import exposure_row, measurement_rows, object_rows
+from pipelines.steps.measure import force_photometry
+
+RELEASE = 0
+ARCSEC = 3600.0
+
+
+def process_detector(connection: Connection, store: FileStore, job: Job) -> None:
+    """Run the job `detector`: raw Snaps → difference → staging; finished in the commit of its rows."""
+    number = job.parameters["detector_id"]
+    with connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(queries("night")["visit"], job.parameters)
+        visit = cursor.fetchone()
+        cursor.execute(queries("night")["raw_files"], job.parameters)
+        raw = [store.get(bytes(row["sha256"])) for row in cursor]
+        cursor.execute(queries("night")["production_parameters"], {"production_id": job.production_id})
+        settings = cursor.fetchone()["parameters"]
+    exposure, found = steps.calibrate(raw[0], instrument(settings["instrument"]), number, DetectorParams())
+    template = read_exposure(store.get(bytes.fromhex(settings["template"])))
+    result, dia_sources = steps.difference(exposure, found, template, DetectorParams())
+    rows = {kind: exposure_row(image, kind, visit, number, job.job_id)
+            for kind, image in (("calibrated", exposure), ("difference", result))}
+    with connection, connection.cursor() as cursor:
+        queue.fence(cursor, job)
+        for row in rows.values():
+            cursor.execute(queries("night")["save_exposure"], row)
+        staged = _stage(connection, cursor, job, rows["difference"], dia_sources, result)
+        queue.finish(cursor, job, {"staged": {report.table: report.digest._asdict() for report in staged}})
+
+
+def associate(connection: Connection, _store: FileStore, job: Job) -> None:
+    """Run the job `associate`: DiaSources to Objects, then Alerts, and the job's end, all in one commit."""
+    with connection, connection.cursor() as cursor:
+        queue.fence(cursor, job)
+        done = {}
+        for step in ("associate", "select_alerts"):
+            cursor.execute(queries("night")[step], job.parameters)
+            done[step] = cursor.fetchone()[0]
+        queue.finish(cursor, job, done)
+
+
+def make_template(connection: Connection, store: FileStore, raw: Path, camera: str, visit_id: int) -> str:
+    """Let one frame be the template, and its Sources the first Objects; return the template's checksum.
+
+    This is how a survey's first night starts when there is no release to take templates from.
+    """
+    exposure, found = steps.calibrate(raw, instrument(camera), 0, DetectorParams())
+    sources = steps.sources(exposure, found)
+    good = sources[~sources["centroid_flag"]]
+    stored = store.put(exposure_bytes(exposure, compress=False))
+    with connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(queries("night")["visit"], {"visit_id": visit_id})
+        visit = cursor.fetchone()
+        row = exposure_row(exposure, "calibrated", visit, 0, None)
+        row["file_id"] = register(cursor, stored, "image/fits", name="template.fits")
+        cursor.execute(queries("night")["save_exposure"], row)
+        objects = object_rows(good, RELEASE)
+        load(connection, "object", objects)
+        # Each of these Sources is the first of its Object, in the Objects' order.
+        own = measurement_rows(good, "source_id", row, RELEASE)
+        order = np.argsort(own["healpix29"], kind="stable")
+        load(connection, "source", {name: column[order] for name, column in own.items()}
+             | {"object_id": objects["object_id"]})
+    return stored.sha256.hex()
+
+
+def _stage(
+    connection: Connection, cursor, job: Job, exposure: Mapping, measured: np.ndarray, image: Exposure
+) -> list[LoadReport]:
+    """Replace what an earlier attempt staged; return what was staged."""
+    for table in ("dia_source", "dia_source_snap", "forced_dia_source"):
+        cursor.execute(queries("night")[f"clear_{table}"], exposure)
+    rows = measurement_rows(measured, "dia_source_id", exposure, RELEASE)
+    reports = [load(connection, "staging.dia_source", rows | {"job_id": np.full(len(measured), job.job_id)})]
+    forced = _forced(cursor, exposure, image)
+    if forced:
+        job_id = np.full(len(forced["object_id"]), job.job_id)
+        reports.append(load(connection, "staging.forced_dia_source", forced | {"job_id": job_id}))
+    return reports
+
+
+def _forced(cursor, exposure: Mapping, image: Exposure) -> dict | None:
+    """Return forced photometry of the listed Objects that lie on the difference."""
+    corners = image.wcs.polygon(image.shape)
+    radius = np.hypot((corners[:, 0] - exposure["ra"]) * np.cos(np.radians(exposure["dec"])),
+                      corners[:, 1] - exposure["dec"]).max() * ARCSEC
+    cursor.execute(queries("night")["to_force"], dict(exposure) | {"radius_arcsec": float(radius)})
+    listed = cursor.fetchall()
+    if not listed:
+        return None
+    object_id, ra, dec = (np.array(column) for column in zip(*listed, strict=True))
+    measured, index = force_photometry(image, ra, dec)
+    rows = measurement_rows(measured, "forced_dia_source_id", exposure, RELEASE)
+    return rows | {"object_id": object_id[index]}

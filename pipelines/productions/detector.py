@@ -1,0 +1,90 @@
+"""The steps of one detector of one Visit, in order: raw frames in, calibrated exposure and difference out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.image import Exposure
+from pipelines.instruments import Instrument
+from pipelines.steps.acquire import read_raw
+from pipelines.steps.background import subtract_background
+from pipelines.steps.decorrelate import decorrelate
+from pipelines.steps.detect import detect
+from pipelines.steps.measure import measure_dia_sources, measure_sources
+from pipelines.steps.overscan import assemble_detector, subtract_overscan
+from pipelines.steps.peaks import find_peaks, score_image
+from pipelines.steps.pointsource import fit_sources, weights
+from pipelines.steps.psf import fit_psf
+from pipelines.steps.refcat import tycho2
+from pipelines.steps.subtract import SubtractParams, subtract
+from pipelines.steps.variance import scale_variance, to_electrons
+from pipelines.steps.warp import warp
+from pipelines.steps.wcs import WcsParams, fit_wcs, solve_blind
+from pipelines.steps.zeropoint import fit_zeropoint
+
+
+@dataclass(frozen=True)
+class DetectorParams:
+    """Parameters of every step; stored with the production's row.
+
+    Parameters
+    ----------
+    fwhm : float
+        First guess of the PSF's full width at half maximum, in pixels.
+    threshold : float
+        Signal-to-noise ratio above which a DiaSource is detected.
+    reference_radius_deg : float
+        Radius of the reference stars that are looked up round the detector's centre.
+    """
+
+    fwhm: float = 2.5
+    threshold: float = 5.0
+    reference_radius_deg: float = 0.7
+    wcs: WcsParams = field(default_factory=lambda: WcsParams(radius_arcsec=15))
+    subtraction: SubtractParams = field(
+        default_factory=lambda: SubtractParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), kernel_degree=1)
+    )
+
+
+def calibrate(raw: Path, camera: Instrument, number: int, params: DetectorParams) -> tuple[Exposure, np.ndarray]:
+    """Return the calibrated exposure of one raw frame, and the detections that calibrated it."""
+    detector = camera.detector(number)
+    segments = [
+        subtract_overscan(segment, amplifier, detector.saturation, detector.pedestal)
+        for segment, amplifier in zip(read_raw(raw, camera, number), detector.amplifiers, strict=True)
+    ]
+    exposure = to_electrons(assemble_detector(segments, detector), detector)
+    exposure, _ = subtract_background(exposure)
+    exposure, _ = scale_variance(exposure)
+    found = detect(exposure, fwhm=params.fwhm)
+    exposure, _ = fit_psf(exposure, found)
+    stars = fit_sources(exposure.pixels.image, weights(exposure.pixels), exposure.psf, found["x"], found["y"])
+    x, y = (np.where(np.isfinite(stars[axis]), stars[axis], found[axis]) for axis in "xy")
+    boresight = exposure.observation.boresight
+    guess = solve_blind(found["x"], found["y"], found["flux"], exposure.shape, camera.pixel_scale, boresight)
+    centre = guess.sky(exposure.shape[1] / 2, exposure.shape[0] / 2)
+    reference = tycho2(*centre, radius_deg=params.reference_radius_deg)
+    exposure, matched = fit_wcs(exposure, x, y, reference, guess, params.wcs)
+    flux, error = stars["flux"][matched["detected"]], np.sqrt(stars["var_flux"][matched["detected"]])
+    exposure, _ = fit_zeropoint(exposure, flux, error, reference["magnitude"][matched["referenced"]])
+    return exposure, found
+
+
+def sources(exposure: Exposure, found: np.ndarray) -> np.ndarray:
+    """Return the Sources of a calibrated exposure."""
+    return measure_sources(exposure, found)
+
+
+def difference(
+    exposure: Exposure, found: np.ndarray, template: Exposure, params: DetectorParams
+) -> tuple[Exposure, np.ndarray]:
+    """Return the difference from the template, and its DiaSources."""
+    registered = warp(template, exposure.wcs, exposure.shape)
+    registered, _ = fit_psf(registered, detect(registered, fwhm=params.fwhm))
+    result, kernel, _ = subtract(
+        exposure, registered, found["x"], found["y"], found["flux"], params.subtraction
+    )
+    result = decorrelate(result, kernel, *(np.median(e.pixels.variance) for e in (exposure, registered)))
+    peaks = find_peaks(score_image(result), threshold=params.threshold)
+    return result, measure_dia_sources(result, exposure, registered, peaks)
