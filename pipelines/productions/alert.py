@@ -27,13 +27,12 @@ ARCSEC = 3600.0
 def process_detector(connection: Connection, store: FileStore, job: Job) -> None:
     """Run the job `detector`: raw Snaps → difference → staging; finished in the commit of its rows."""
     number = job.parameters["detector_id"]
-    with connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(queries("night")["visit"], job.parameters)
-        visit = cursor.fetchone()
+    with connection, connection.cursor() as cursor:
+        visit = _visit(connection, job.parameters["visit_id"])
         cursor.execute(queries("night")["raw_files"], job.parameters)
-        raw = [store.get(bytes(row["sha256"])) for row in cursor]
+        raw = [store.get(bytes(sha256)) for _, sha256 in cursor]
         cursor.execute(queries("night")["production_parameters"], {"production_id": job.production_id})
-        settings = cursor.fetchone()["parameters"]
+        settings = cursor.fetchone()[0]
     exposure, found = steps.calibrate(raw[0], instrument(settings["instrument"]), number, DetectorParams())
     template = read_exposure(store.get(bytes.fromhex(settings["template"])))
     result, dia_sources = steps.difference(exposure, found, template, DetectorParams())
@@ -67,9 +66,8 @@ def make_template(connection: Connection, store: FileStore, raw: Path, camera: s
     sources = steps.sources(exposure, found)
     good = sources[~sources["centroid_flag"]]
     stored = store.put(exposure_bytes(exposure, compress=False))
-    with connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(queries("night")["visit"], {"visit_id": visit_id})
-        visit = cursor.fetchone()
+    with connection, connection.cursor() as cursor:
+        visit = _visit(connection, visit_id)
         row = exposure_row(exposure, "calibrated", visit, 0, None)
         row["file_id"] = register(cursor, stored, "image/fits", name="template.fits")
         cursor.execute(queries("night")["save_exposure"], row)
@@ -81,6 +79,12 @@ def make_template(connection: Connection, store: FileStore, raw: Path, camera: s
         load(connection, "source", {name: column[order] for name, column in own.items()}
              | {"object_id": objects["object_id"]})
     return stored.sha256.hex()
+
+
+def _visit(connection: Connection, visit_id: int) -> dict:
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(queries("night")["visit"], {"visit_id": visit_id})
+        return dict(cursor.fetchone())
 
 
 def _stage(
