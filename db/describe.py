@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SetColumnComment, SetConstraintComment, SetTableComment
 
+from db import views
 from db.databases import Layout
 from db.queries import queries
 from db.schema import SCHEMA_DOCS
@@ -31,8 +32,9 @@ VOTABLE = {
 def describe(connection: Connection, layout: Layout) -> None:
     """Bring the COMMENTs and TAP_SCHEMA of a database up to date with the models."""
     tables = layout.tables()
-    _comment(connection, layout, tables)
-    _fill_tap_schema(connection, layout, tables)
+    relations = [*tables.sorted_tables, *views.read(connection, layout, tables)]
+    _comment(connection, layout, relations)
+    _fill_tap_schema(connection, layout, tables, relations)
 
 
 def qualified(table: Table) -> str:
@@ -57,7 +59,7 @@ def vounit(unit: str) -> str:
     return unit.replace("electron", "'electron'")
 
 
-def _comment(connection: Connection, layout: Layout, tables: MetaData) -> None:
+def _comment(connection: Connection, layout: Layout, relations: list[Table]) -> None:
     present = {
         (schema, table, column): comment
         for schema, table, column, comment in connection.execute(text(queries("describe")["comments"]))
@@ -65,7 +67,7 @@ def _comment(connection: Connection, layout: Layout, tables: MetaData) -> None:
     for logical, schema in layout.schemas().items():
         if present.get((schema, None, None)) != SCHEMA_DOCS[logical]:
             connection.exec_driver_sql(f"COMMENT ON SCHEMA {schema} IS %s", (SCHEMA_DOCS[logical],))
-    for table in tables.sorted_tables:
+    for table in relations:
         if present.get((table.schema, table.name, None)) != table.comment:
             connection.execute(SetTableComment(table))
         for column in table.columns:
@@ -76,21 +78,21 @@ def _comment(connection: Connection, layout: Layout, tables: MetaData) -> None:
                 connection.execute(SetConstraintComment(constraint))
 
 
-def _fill_tap_schema(connection: Connection, layout: Layout, tables: MetaData) -> None:
+def _fill_tap_schema(connection: Connection, layout: Layout, tables: MetaData, relations: list[Table]) -> None:
     connection.execute(tables.tables["tap_schema.schemas"].delete())
-    everything = tables.sorted_tables
-    keys = [(table, key) for table in everything for key in table.foreign_key_constraints]
+    keys = [(table, key) for table in relations for key in table.foreign_key_constraints]
     rows: dict[str, list[dict]] = {
         "schemas": [
             {"schema_name": schema, "description": SCHEMA_DOCS[logical], "schema_index": index}
             for index, (logical, schema) in enumerate(layout.schemas().items())
         ],
         "tables": [
-            {"schema_name": table.schema, "table_name": qualified(table), "table_type": "table",
+            {"schema_name": table.schema, "table_name": qualified(table),
+             "table_type": "view" if table.info.get("view") else "table",
              "description": table.comment, "table_index": index}
-            for index, table in enumerate(everything)
+            for index, table in enumerate(relations)
         ],
-        "columns": [row for table in everything for row in _columns(table)],
+        "columns": [row for table in relations for row in _columns(table)],
         "keys": [
             {"key_id": f"{table.schema}.{key.name}", "from_table": qualified(table),
              "target_table": qualified(key.referred_table)}

@@ -1,4 +1,4 @@
-"""Bring databases to head: extensions, then migrations, then comments, then functions, in one transaction each."""
+"""Bring databases to head: extensions, then migrations, then functions, then comments, in one transaction each."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -55,11 +55,11 @@ def upgrade(database: str, revision: str = "head") -> None:
         _prepare(connection, database)
         connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
         command.upgrade(configuration(connection, database), f"{layout.branch}@{revision}")
-        if revision == "head":
-            describe.describe(connection, layout)
         connection.exec_driver_sql("RESET ROLE")
         if revision == "head":
             deploy.deploy(connection.connection.driver_connection, None if layout.kind == "hub" else layout.catalogue)
+            connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
+            describe.describe(connection, layout)
 
 
 def downgrade(database: str, revision: str = "base") -> None:

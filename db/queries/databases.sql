@@ -36,7 +36,7 @@ DO $$
 DECLARE
     thing text;
 BEGIN
-    FOR thing IN SELECT oid::regclass FROM pg_class WHERE relnamespace = 'hven'::regnamespace AND relkind = 'v' LOOP
+    FOR thing IN SELECT oid::regclass FROM pg_class WHERE relowner = 'hven_owner'::regrole AND relkind = 'v' LOOP
         EXECUTE 'DROP VIEW IF EXISTS ' || thing || ' CASCADE';
     END LOOP;
     LOOP  -- one at a time, since CASCADE takes others along
