@@ -16,7 +16,7 @@ from db.cells import Column, LoadError, Values, blocks
 from db.pack import Cells, pack
 from db.queries import queries
 
-CHUNK = 1_000  # rows that are packed at once, while as many are sent: their bytes stay in the cache
+CHUNK = 2_000  # rows that are packed at once, while as many are sent; their bytes fit the cache
 
 REMEDIES = {
     "53100": ("the disk of the database is full", "make room, then load again"),

@@ -235,7 +235,7 @@ CREATE TABLE staging.dia_source (
     job_id BIGINT NOT NULL
 );
 
-CREATE INDEX dia_source_visit_id_idx ON staging.dia_source (visit_id);
+CREATE INDEX dia_source_visit_id_idx ON staging.dia_source USING brin (visit_id) WITH (pages_per_range = 32, autosummarize = on);
 
 CREATE TABLE staging.dia_source_snap (
     dia_source_id BIGINT NOT NULL,
@@ -257,7 +257,7 @@ CREATE TABLE staging.dia_source_snap (
     job_id BIGINT NOT NULL
 );
 
-CREATE INDEX dia_source_snap_visit_id_idx ON staging.dia_source_snap (visit_id);
+CREATE INDEX dia_source_snap_visit_id_idx ON staging.dia_source_snap USING brin (visit_id) WITH (pages_per_range = 32, autosummarize = on);
 
 CREATE TABLE staging.forced_dia_source (
     forced_dia_source_id BIGINT NOT NULL,
@@ -293,7 +293,7 @@ CREATE TABLE staging.forced_dia_source (
     job_id BIGINT NOT NULL
 );
 
-CREATE INDEX forced_dia_source_visit_id_idx ON staging.forced_dia_source (visit_id);
+CREATE INDEX forced_dia_source_visit_id_idx ON staging.forced_dia_source USING brin (visit_id) WITH (pages_per_range = 32, autosummarize = on);
 
 CREATE TABLE staging.forced_source (
     forced_source_id BIGINT NOT NULL,
@@ -329,7 +329,7 @@ CREATE TABLE staging.forced_source (
     job_id BIGINT NOT NULL
 );
 
-CREATE INDEX forced_source_visit_id_idx ON staging.forced_source (visit_id);
+CREATE INDEX forced_source_visit_id_idx ON staging.forced_source USING brin (visit_id) WITH (pages_per_range = 32, autosummarize = on);
 
 CREATE TABLE staging.source (
     source_id BIGINT NOT NULL,
@@ -405,7 +405,7 @@ CREATE TABLE staging.source (
     job_id BIGINT NOT NULL
 );
 
-CREATE INDEX source_visit_id_idx ON staging.source (visit_id);
+CREATE INDEX source_visit_id_idx ON staging.source USING brin (visit_id) WITH (pages_per_range = 32, autosummarize = on);
 
 CREATE TABLE :catalogue.alert_packet (
     dia_source_id BIGINT NOT NULL,
