@@ -1,7 +1,6 @@
 """The hub: what is stored, and nothing that computes. Imports nothing else of ours."""
 
 commands: dict[str, str] = {
-    "up": "db.cli.server:up",
     "down": "db.cli.server:down",
     "status": "db.cli.server:show_status",
     "sql": "db.cli.server:sql",

@@ -1,5 +1,6 @@
 """Connections: to the server that libpq's PG* variables name, else to the private cluster."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -7,6 +8,7 @@ from psycopg2.extensions import connection, make_dsn
 
 from db.cluster import Cluster
 from db.errors import HvenError
+from db.queries import queries
 from db.settings import ADMINISTRATOR, uses_existing_server
 
 if TYPE_CHECKING:
@@ -19,9 +21,28 @@ class ConnectionFailed(HvenError, psycopg2.OperationalError):
     exit_status = 4
 
 
-def resolve(name: str) -> str:
-    """Return the database that a name stands for (`level1` is a pointer to one of two databases)."""
-    return name
+HUB = "hub"
+MAINTENANCE = "postgres"  # the database that every server has
+LEVEL1_AT_FIRST = "level1_a"
+
+
+def resolve(name: str, user: str | None = None) -> str:
+    """Return the database that a name stands for: `level1` points to one of two, the hub knows to which.
+
+    Asked anew each time, as the pointer moves between nights. `level1_a` while there is no hub.
+    """
+    if name != "level1":
+        return name
+    try:
+        with closing(connect(HUB, user=user)) as session, session.cursor() as cursor:
+            cursor.execute(queries("inventory")["points_to"], {"name": name})
+            return (cursor.fetchone() or (LEVEL1_AT_FIRST,))[0]
+    except psycopg2.errors.UndefinedTable:
+        return LEVEL1_AT_FIRST
+    except ConnectionFailed as error:
+        if f'database "{HUB}" does not exist' in error.problem:
+            return LEVEL1_AT_FIRST
+        raise
 
 
 def dsn(database: str, user: str | None = None) -> str:
@@ -34,7 +55,7 @@ def dsn(database: str, user: str | None = None) -> str:
     user : str, optional
         Role; default the administrator on the private cluster, libpq's own default elsewhere.
     """
-    names: dict[str, str | int] = {"dbname": resolve(database)}
+    names: dict[str, str | int] = {"dbname": resolve(database, user)}
     if not uses_existing_server():
         cluster = Cluster()
         names |= {"host": str(cluster.run), "port": cluster.port, "user": ADMINISTRATOR}

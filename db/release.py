@@ -7,12 +7,10 @@ on from wherever it was interrupted.
 from contextlib import closing
 
 from db import databases, ddl
-from db.connect import connect
+from db.connect import MAINTENANCE, connect
 from db.databases import HUB, OWNER, TEMPLATE
 from db.errors import HvenError
 from db.queries import queries
-
-MAINTENANCE = "postgres"
 
 
 class ReleaseError(HvenError):

@@ -6,10 +6,8 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from db.cluster import Cluster, ClusterError, start, stop
-from db.connect import connect
+from db.connect import MAINTENANCE, connect
 from db.settings import server_user, uses_existing_server
-
-MAINTENANCE = "postgres"  # the database that every server has
 
 
 @dataclass(frozen=True)

@@ -2,5 +2,7 @@
 
 commands: dict[str, str] = {
     "doctor": "migrations.cli:doctor",
+    "up": "migrations.cli:up",
+    "upgrade": "migrations.cli:upgrade",
 }
 """Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use."""

@@ -1,18 +1,22 @@
 """Bring databases to head: extensions, then migrations, then functions, then comments, in one transaction each."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import chain
 
+import psycopg2
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg2.extensions import AsIs
-from sqlalchemy import Connection, NullPool
+from sqlalchemy import Connection, NullPool, text
+from sqlalchemy.exc import DBAPIError
 
 from db import databases, describe, release
-from db.connect import connect, engine
+from db.bootstrap import PGSPHERE_LEAST
+from db.connect import MAINTENANCE, connect, engine
 from db.databases import HUB, LEVEL1, OWNER, ROOT, TEMPLATE
 from db.errors import HvenError
 from db.queries import queries
@@ -20,7 +24,6 @@ from migrations.script import execute
 from udf import deploy
 
 LOCK = 0x4876656E  # "Hven": one upgrade of a database at a time
-MAINTENANCE = "postgres"
 
 Say = Callable[[str], None]
 
@@ -28,7 +31,20 @@ Say = Callable[[str], None]
 class UpgradeError(HvenError):
     """A database can't be brought to head."""
 
-    exit_status = 5
+    exit_status = 9
+
+
+@contextmanager
+def _refused(database: str) -> Iterator[None]:
+    """Say in one sentence what the server or a function file refused."""
+    try:
+        yield
+    except (DBAPIError, psycopg2.Error, deploy.DeployError) as error:
+        said = str(getattr(error, "orig", error)).splitlines()[0].rstrip(".")
+        raise UpgradeError(
+            f"{database} could not be brought to head ({said}); it is as it was",
+            "mend that, then `hven upgrade`",
+        ) from error
 
 
 def configuration(connection: Connection | None = None, database: str | None = None) -> Config:
@@ -50,8 +66,9 @@ def upgrade(database: str, revision: str = "head") -> None:
     """
     layout = databases.layout(database)
     set_search_path(database)
-    with engine(database, poolclass=NullPool).begin() as connection:
+    with _refused(database), engine(database, poolclass=NullPool).begin() as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        check_pgsphere(connection, database)
         _prepare(connection, database)
         connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
         command.upgrade(configuration(connection, database), f"{layout.branch}@{revision}")
@@ -126,6 +143,17 @@ def _open_to_us(database: str) -> Iterator[None]:
             yield
         finally:
             cursor.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false IS_TEMPLATE true")
+
+
+def check_pgsphere(connection: Connection, database: str) -> None:
+    """Refuse a pgSphere that is too old before its own installation fails with words that tell nobody why."""
+    found = connection.execute(text(queries("databases")["pgsphere"])).scalar()
+    if tuple(map(int, re.findall(r"\d+", found or ""))) < PGSPHERE_LEAST:
+        least = ".".join(map(str, PGSPHERE_LEAST))
+        raise UpgradeError(
+            f"{database} has {f'pgSphere {found}' if found else 'no pgSphere'}, Hven needs {least} or later",
+            f"install pgSphere {least} on the server, then ALTER EXTENSION pg_sphere UPDATE where an older one is",
+        )
 
 
 def _prepare(connection: Connection, database: str) -> None:

@@ -1,7 +1,8 @@
-"""`hven up`, `down`, `status`, `sql`: the server and a way into it."""
+"""`hven down`, `status`, `sql`: the server and a way into it."""
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -9,27 +10,6 @@ import click
 from db import settings
 from db.cluster import Cluster, ClusterError, status, stop
 from db.connect import dsn
-from db.server import bring_up
-
-
-@click.command()
-@click.option(
-    "--listen",
-    metavar="[ADDRESS]",
-    is_flag=False,
-    flag_value="127.0.0.1",
-    help="Listen on TCP too, with TLS and passwords; without ADDRESS on 127.0.0.1.",
-)
-def up(listen: str | None) -> None:
-    """Start the database server (and make it, the first time)."""
-    if settings.uses_existing_server():
-        click.echo("an existing server is named by PG* variables: nothing to start")
-        return
-    started = bring_up(listen)
-    state = status(Cluster())
-    click.echo(f"server {'started' if started else 'runs already'}: pid {state.pid}, socket {state.socket}")
-    if state.listen:
-        click.echo(f"TCP: {state.listen} port {state.port}, certificate {Cluster().data / 'server.crt'}")
 
 
 @click.command()
@@ -43,13 +23,20 @@ def down() -> None:
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show_status(as_json: bool) -> None:
-    """Say whether the database server runs, and where."""
+    """Say whether the database server runs, and where; list the databases with state and revision."""
+    from db.inventory import databases
+
     state = status(Cluster()).as_dict() | {"existing_server": settings.uses_existing_server()}
+    there = [asdict(entry) for entry in databases()] if state["pid"] or state["existing_server"] else []
     if as_json:
-        click.echo(json.dumps(state))
+        click.echo(json.dumps(state | {"databases": there}))
         return
     for name, value in state.items():
-        click.echo(f"{name:16} {'-' if value is None else value}")
+        click.echo(f"{name:17} {'-' if value is None else value}")
+    if there:
+        click.echo()
+        for row in (dict(zip(there[0], there[0], strict=True)), *there):
+            click.echo(" ".join(f"{value or '-':17}" for value in row.values()).rstrip())
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

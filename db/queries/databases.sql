@@ -1,10 +1,9 @@
 -- exists: whether a database of this name exists
 SELECT FROM pg_database WHERE datname = %(database)s
 
--- ours: databases of the server that Hven keeps
-SELECT datname FROM pg_database
-WHERE datname IN ('hub', 'release_template') OR datname ~ '^(level1_[ab]|dr[1-9][0-9]?|bootstrap|mini_[a-z0-9_]+)$'
-ORDER BY datname
+-- pgsphere: the version that a database has, else the one that the server would install
+SELECT coalesce((SELECT extversion FROM pg_extension WHERE extname = 'pg_sphere'),
+                (SELECT default_version FROM pg_available_extensions WHERE name = 'pg_sphere'))
 
 -- register: a name that users know, and the database behind it
 INSERT INTO hub.science_database (name, database, kind, release, state)
@@ -24,9 +23,6 @@ SELECT kind, release, state, database FROM hub.science_database WHERE name = %(n
 
 -- by_state: Science Databases in some states
 SELECT database FROM hub.science_database WHERE state = ANY (%(states)s) ORDER BY name
-
--- points_to: the database that a name points to
-SELECT database FROM hub.science_database WHERE name = %(name)s
 
 -- partitions: every partition of the database
 SELECT relnamespace::regnamespace::text, relname FROM pg_class WHERE relispartition AND relkind IN ('r', 'p')
