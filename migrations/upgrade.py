@@ -113,6 +113,15 @@ def upgrade_all(say: Say = lambda _: None) -> None:
         cursor.execute(queries("databases")["register"], live)
 
 
+def recreate(database: str) -> None:
+    """Make a database anew, empty and at head; what it held is gone."""
+    with closing(connect(MAINTENANCE)) as session, session.cursor() as cursor:
+        session.autocommit = True
+        cursor.execute("DROP DATABASE IF EXISTS %s (FORCE)", [AsIs(database)])
+    create(database)
+    upgrade(database)
+
+
 def create_release(name: str, release_number: int) -> None:
     """Make the empty Science Database of a release or mini-DR, ready to be filled."""
     release.begin(name, release_number)

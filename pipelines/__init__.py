@@ -1,4 +1,8 @@
 """What runs outside the database: pixels in, staging rows out."""
 
-commands: dict[str, str] = {}
+commands: dict[str, str] = {
+    "demo": "pipelines.cli.demo:demo",
+    "jobs": "pipelines.cli.jobs:jobs",
+    "worker": "pipelines.cli.worker:worker",
+}
 """Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use."""

@@ -1,57 +1,175 @@
-"""The worker: takes jobs from the queue of a database and runs them, one after the other."""
+"""The worker: takes jobs from the queues of some databases and runs them, one after the other.
+
+One process runs one job at a time; `pipelines.pool` keeps several such processes, holds their leases and
+enforces their limits.
+"""
 
 import os
+import random
+import resource
 import select
+import signal
 import socket
 import traceback
-from contextlib import closing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 
 from psycopg2.extensions import connection as Connection
 
 from db import queue
 from db.connect import connect
 from db.files import FileStore
-from db.queue import CHANNEL, Fenced
+from db.queue import CHANNEL, Fenced, Job
 from pipelines.productions import alert
 
-KINDS = {"detector": alert.process_detector, "associate": alert.associate}
-"""Kind of job → what runs it: a function of connection, file store and job that commits its results with the job."""
-
-POLL = 5.0  # seconds without a wake-up after which the queue is looked at all the same
+POLL = 2.0  # seconds without a wake-up after which the queues are looked at all the same
+GB = 1 << 30
 
 
-def work(database: str, store: FileStore, *, until_idle: bool = False) -> int:
-    """Run jobs until told to stop (or, with `until_idle`, until none is ready); return how many were run."""
-    name = f"{socket.gethostname()}:{os.getpid()}"
+@dataclass(frozen=True)
+class Kind:
+    """What runs one kind of job, and how much time and memory it may take.
+
+    Parameters
+    ----------
+    run : function of connection, file store and job
+        Commits its results and the job's end in one transaction.
+    seconds : float
+        Wall time after which the job is killed.
+    memory : int
+        Bytes of data that the job may allocate beyond what the worker held before.
+    """
+
+    run: Callable[[Connection, FileStore, Job], None]
+    seconds: float = 600.0
+    memory: int = 4 * GB
+
+
+KINDS: dict[str, Kind] = {
+    "detector": Kind(alert.process_detector),
+    "associate": Kind(alert.associate, seconds=120),
+}
+
+Report = Callable[[str, Job | None], None]
+"""Told the database and the job when one begins, and None when it has ended."""
+
+
+def load_kinds(place: str) -> dict[str, Kind]:
+    """Return a table of kinds by `module:attribute`."""
+    module, attribute = place.split(":")
+    return getattr(import_module(module), attribute)
+
+
+@dataclass
+class Stop:
+    """Set by SIGTERM and SIGINT: the job in hand is finished, no other is begun."""
+
+    asked: bool = False
+
+    def __call__(self, *_):
+        """Take the signal."""
+        self.asked = True
+
+
+def work(
+    databases: Mapping[str, float],
+    store: FileStore,
+    *,
+    kinds: Mapping[str, Kind] = KINDS,
+    until_idle: bool = False,
+    stop: Stop | None = None,
+    report: Report = lambda *_: None,
+) -> int:
+    """Run jobs until told to stop, or with `until_idle` until none is ready; return how many were run.
+
+    Parameters
+    ----------
+    databases : mapping of str to float
+        Databases to serve, and the share of the worker's time that each gets while all have work.
+    """
+    stop = stop or Stop()
     done = 0
-    with closing(connect(database)) as connection, closing(connect(database)) as listener:
-        listener.autocommit = True
-        with listener.cursor() as cursor:
-            cursor.execute(f"LISTEN {CHANNEL}")
-        while True:
-            if run_one(connection, store, name):
+    connections = {database: connect(database) for database in databases}
+    try:
+        for connection in connections.values():
+            with connection, connection.cursor() as cursor:
+                cursor.execute(f"LISTEN {CHANNEL}")
+        while not stop.asked:
+            if any(_run_one(database, connections[database], store, kinds, report)
+                   for database in _by_weight(databases)):
                 done += 1
             elif until_idle:
-                return done
+                break
             else:
-                select.select([listener], [], [], POLL)
-                listener.poll()
-                listener.notifies.clear()
+                _sleep(connections.values())
+        return done
+    finally:
+        for connection in connections.values():
+            connection.close()
 
 
-def run_one(connection: Connection, store: FileStore, name: str) -> bool:
+def worker_name() -> str:
+    """Return what the queue knows this process by."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def install_stop() -> Stop:
+    """Let SIGTERM and SIGINT ask for an end after the job in hand."""
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return stop
+
+
+def _run_one(
+    database: str, connection: Connection, store: FileStore, kinds: Mapping[str, Kind], report: Report
+) -> bool:
     """Claim and run one job; return whether there was one."""
     with connection, connection.cursor() as cursor:
         queue.tend(cursor)
-        job = queue.claim(cursor, name, list(KINDS))
+        job = queue.claim(cursor, worker_name(), list(kinds))
     if job is None:
         return False
+    report(database, job)
     try:
-        KINDS[job.kind](connection, store, job)
+        with _memory_limit(kinds[job.kind].memory):
+            kinds[job.kind].run(connection, store, job)
     except Fenced:
         connection.rollback()
     except Exception:  # whatever a job does, its reason is kept and the worker goes on
         connection.rollback()
         with connection, connection.cursor() as cursor:
             queue.fail(cursor, job, traceback.format_exc())
+    finally:
+        report(database, None)
     return True
+
+
+def _by_weight(databases: Mapping[str, float]) -> list[str]:
+    """Return the databases in an order drawn by weight (Efraimidis & Spirakis 2006)."""
+    return sorted(databases, key=lambda name: random.expovariate(databases[name]))
+
+
+def _sleep(connections) -> None:
+    """Wait for a wake-up from any database, at most POLL seconds."""
+    ready, _, _ = select.select(list(connections), [], [], POLL)
+    for connection in ready:
+        connection.poll()
+        connection.notifies.clear()
+
+
+class _memory_limit:
+    """Let a job allocate so much and no more: it gets a MemoryError, the worker lives."""
+
+    def __init__(self, memory: int):
+        self.memory = memory
+
+    def __enter__(self):
+        self.before = resource.getrlimit(resource.RLIMIT_DATA)
+        held = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (held + self.memory, self.before[1]))
+
+    def __exit__(self, *_):
+        resource.setrlimit(resource.RLIMIT_DATA, self.before)
