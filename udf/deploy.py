@@ -13,7 +13,8 @@ A file ``udf/**/*.sql`` begins with comment lines that declare what it needs:
 
 Inside, a line ``-- include: file.py`` is replaced by that file (found beside the SQL file), and the token
 ``:catalogue`` by the name of the database's catalogue schema. The first include of a PL/Python body follows
-its opening quote without a line break, so that a traceback counts lines as the Python file does.
+its opening quote without a line break, so that a traceback counts lines as the Python file does. What a file
+imports from its neighbours must be included before it: such imports become empty lines.
 """
 
 import hashlib
@@ -26,15 +27,14 @@ TREE = Path(__file__).parent
 
 _HEADER = re.compile(r"-- (minimum revision|databases|requires|execute): *(.*)")
 _INCLUDE = re.compile(r"-- include: (\S+)\s*")
+_NEIGHBOUR = re.compile(r"(?m)^from udf\.[^\n(]*(\([^)]*\))?$")
 _FUNCTION = re.compile(r"(?im)^CREATE OR REPLACE (?:FUNCTION|PROCEDURE|AGGREGATE) hven\.(\w+)")
 _CATALOGUE = re.compile(r"(?<!:):catalogue\b")
 _SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 _FORGET = "DELETE FROM hven.function_manifest WHERE name = %s"
 _RECORD = "INSERT INTO hven.function_manifest VALUES (%s, %s, %s)"
-_NAMED = (
-    "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'hven'::regnamespace AND proname = ANY(%s)"
-)
+_NAMED = "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'hven'::regnamespace AND proname = ANY(%s)"
 
 
 class DeployError(Exception):
@@ -190,7 +190,7 @@ def _assemble(path: Path, name: str) -> FunctionFile:
 def _included(path: Path, where: str) -> list[str]:
     if not path.is_file():
         raise DeployError(f"{where}: includes {path.name}, and there is no such file beside it")
-    return path.read_text().splitlines()
+    return _NEIGHBOUR.sub(lambda found: "\n" * found[0].count("\n"), path.read_text()).splitlines()
 
 
 def _create(cursor, file: FunctionFile, catalogue: str | None) -> None:

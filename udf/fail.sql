@@ -20,9 +20,12 @@ LANGUAGE plpgsql
 IMMUTABLE PARALLEL SAFE COST 1
 AS $$
 BEGIN
+    IF problem IS NULL THEN
+        RETURN NULL;
+    END IF;
     RAISE EXCEPTION USING ERRCODE = code, MESSAGE = problem, HINT = remedy;
 END
 $$;
 
 COMMENT ON FUNCTION hven.fail(anyelement, text, text, text) IS
-'Raises the SQLSTATE code with a message and a hint; the first argument only gives the type of the expression.';
+'Raises the SQLSTATE code with a message and a hint; the first argument only gives the type of the expression. A message that is NULL is none: NULL is returned.';

@@ -29,7 +29,7 @@ EVERYWHERE = "db.errors"
 LAYERS = ("pipelines.image", "pipelines.steps", "pipelines.productions", "pipelines.worker", "pipelines.pool")
 """Inside pipelines, each may import only those before it."""
 
-IN_SERVER = {"numpy", "scipy", "healpy"}
+IN_SERVER = {"numpy", "scipy", "healpy", "udf"}  # what lies in udf is pasted into the same body
 
 
 def modules(room: str) -> list[Path]:

@@ -21,9 +21,7 @@ FACES = np.array(
         [2, 3, 0, 1, -1, -1, -1, -1, 0, 1, 2, 3],
     ]
 )
-TURNS = np.array(
-    [[0, 0, 3], [0, 0, 6], [0, 0, 0], [0, 0, 5], [0, 0, 0], [5, 0, 0], [0, 0, 0], [6, 0, 0], [3, 0, 0]]
-)
+TURNS = np.array([[0, 0, 3], [0, 0, 6], [0, 0, 0], [0, 0, 5], [0, 0, 0], [5, 0, 0], [0, 0, 0], [6, 0, 0], [3, 0, 0]])
 RING = np.array([2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4])  # of each face's southern corner, in units of nside
 COLUMN = np.array([1, 3, 5, 7, 0, 2, 4, 6, 1, 3, 5, 7])  # of each face's centre, in units of 45 deg
 MASKS = (
@@ -73,9 +71,7 @@ def face_coordinates(ra, dec, order):
         along = column - quarter
         below = np.maximum(1 - np.abs(z), 0)
         near_pole = (np.abs(z) >= 0.99) & ((theta < 0.01) | (theta > 3.14159 - 0.01))
-        reach = np.where(
-            near_pole, nside * np.sin(theta) / np.sqrt((1 + np.abs(z)) / 3), nside * np.sqrt(3 * below)
-        )
+        reach = np.where(near_pole, nside * np.sin(theta) / np.sqrt((1 + np.abs(z)) / 3), nside * np.sqrt(3 * below))
         jp = np.minimum((along * reach).astype(np.int64), nside - 1)
         jm = np.minimum(((1.0 - along) * reach).astype(np.int64), nside - 1)
         north = z >= 0
@@ -136,6 +132,4 @@ def step(x, y, face, order):
 def neighbours(pixel, order):
     """The 8 neighbours, shape (n, 8), of pixels from south-west clockwise as healpy gives them; -1: none."""
     x, y, face = (part[:, None] for part in split(np.atleast_1d(np.asarray(pixel, np.int64)), order))
-    return step(
-        x + np.array([-1, -1, 0, 1, 1, 1, 0, -1]), y + np.array([0, 1, 1, 1, 0, -1, -1, -1]), face, order
-    )
+    return step(x + np.array([-1, -1, 0, 1, 1, 1, 0, -1]), y + np.array([0, 1, 1, 1, 0, -1, -1, -1]), face, order)

@@ -1,7 +1,7 @@
 -- HEALPix, NESTED: the index of a position, as healpy computes it, and what surrounds it.
 -- minimum revision: base
 -- databases: hub level1 release
--- requires: fail
+-- requires: fail sky/shapes
 -- execute: public
 
 CREATE OR REPLACE FUNCTION hven.healpix29(ra_deg float8, dec_deg float8)
@@ -84,23 +84,22 @@ COMMENT ON FUNCTION hven.healpix29(float8, float8) IS
 'Order-29 NESTED HEALPix pixel of a position [deg, ICRS]; equals healpy.ang2pix(2**29, ra, dec, nest=True, lonlat=True) bit for bit.';
 
 
-CREATE OR REPLACE FUNCTION hven.healpix29(ra_deg float8[], dec_deg float8[])
+CREATE OR REPLACE FUNCTION hven.pixels_of(ra_deg float8[], dec_deg float8[])
 RETURNS bigint[]
 LANGUAGE plpython3u
 IMMUTABLE STRICT PARALLEL SAFE COST 1000
 AS $python$
 -- include: healpix.py
-from itertools import chain
-
-if len(ra_deg) != len(dec_deg):
-    plpy.error(f"healpix29: {len(ra_deg)} right ascensions and {len(dec_deg)} declinations, allowed are equal lengths", sqlstate="VN014")
-if None in chain(ra_deg, dec_deg):
-    plpy.error("healpix29: an array holds NULL, allowed are numbers", sqlstate="VN010")
-ra, dec = np.array(ra_deg, float), np.array(dec_deg, float)
-if not (np.isfinite(ra).all() and (np.abs(dec) <= 90).all()):
-    plpy.error("healpix29: a position is off the sky, allowed are finite right ascensions and declinations from -90 to 90 deg", sqlstate="VN010")
-return pixels(ra, dec).tolist()
+return pixels(np.array(ra_deg, float), np.array(dec_deg, float)).tolist()
 $python$;
+
+COMMENT ON FUNCTION hven.pixels_of(float8[], float8[]) IS 'healpix29 of arrays without checks.';
+
+
+CREATE OR REPLACE FUNCTION hven.healpix29(ra_deg float8[], dec_deg float8[])
+RETURNS bigint[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN hven.sky_are_positions('healpix29', ra_deg, dec_deg) THEN hven.pixels_of(ra_deg, dec_deg) END;
 
 COMMENT ON FUNCTION hven.healpix29(float8[], float8[]) IS
 'Order-29 NESTED HEALPix pixels of many positions [deg, ICRS] at once, without NULLs.';
@@ -120,31 +119,59 @@ COMMENT ON FUNCTION hven.healpix_parent(bigint, integer) IS
 'Pixel of a lower order (nside = 2^order) that an order-29 pixel lies in.';
 
 
-CREATE OR REPLACE FUNCTION hven.healpix_centre(pixel bigint, pixel_order integer, OUT ra float8, OUT "dec" float8)
+CREATE OR REPLACE FUNCTION hven.healpix_is_pixel(pixel bigint, pixel_order integer)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN pixel_order BETWEEN 0 AND 29 AND pixel >= 0 AND pixel < 12::bigint << (2 * pixel_order) THEN true
+    ELSE hven.fail(false, 'VN015', 'there is no pixel ' || pixel::text || ' of order ' || pixel_order::text
+        || ', allowed are orders 0 to 29 and their 12 * 4^order pixels', 'nside is 2 to the power of the order')
+END;
+
+COMMENT ON FUNCTION hven.healpix_is_pixel(bigint, integer) IS
+'true for a pixel that an order has, NULL for NULL, else VN015.';
+
+
+CREATE OR REPLACE FUNCTION hven.centre_of(pixel bigint, pixel_order integer)
+RETURNS TABLE (ra float8, "dec" float8)
 LANGUAGE plpython3u
-IMMUTABLE STRICT PARALLEL SAFE COST 1000
+IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 1
 AS $python$
 -- include: healpix.py
-if not (0 <= pixel_order <= 29 and 0 <= pixel < 12 << 2 * pixel_order):
-    plpy.error(f"healpix_centre: pixel {pixel} of order {pixel_order}, allowed are orders 0 to 29 and their 12 * 4^order pixels", sqlstate="VN015")
 x, y, z = centres([pixel], pixel_order)[0]
-return float(np.degrees(np.arctan2(y, x))) % 360, float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+return [(float(np.degrees(np.arctan2(y, x))) % 360, float(np.degrees(np.arctan2(z, np.hypot(x, y)))))]
 $python$;
+
+COMMENT ON FUNCTION hven.centre_of(bigint, integer) IS 'healpix_centre without checks.';
+
+
+CREATE OR REPLACE FUNCTION hven.healpix_centre(pixel bigint, pixel_order integer)
+RETURNS TABLE (ra float8, "dec" float8)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 1000 ROWS 1
+AS $$ SELECT c.* FROM hven.centre_of(pixel, pixel_order) c WHERE hven.healpix_is_pixel(pixel, pixel_order) $$;
 
 COMMENT ON FUNCTION hven.healpix_centre(bigint, integer) IS
 'Centre [deg, ICRS] of a NESTED pixel of an order (nside = 2^order).';
 
 
-CREATE OR REPLACE FUNCTION hven.healpix_neighbours(pixel bigint, pixel_order integer)
+CREATE OR REPLACE FUNCTION hven.neighbours_of(pixel bigint, pixel_order integer)
 RETURNS SETOF bigint
 LANGUAGE plpython3u
 IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 8
 AS $python$
 -- include: healpix.py
-if not (0 <= pixel_order <= 29 and 0 <= pixel < 12 << 2 * pixel_order):
-    plpy.error(f"healpix_neighbours: pixel {pixel} of order {pixel_order}, allowed are orders 0 to 29 and their 12 * 4^order pixels", sqlstate="VN015")
 return [p for p in neighbours(pixel, pixel_order)[0].tolist() if p >= 0]
 $python$;
+
+COMMENT ON FUNCTION hven.neighbours_of(bigint, integer) IS 'healpix_neighbours without checks.';
+
+
+CREATE OR REPLACE FUNCTION hven.healpix_neighbours(pixel bigint, pixel_order integer)
+RETURNS SETOF bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 1000 ROWS 8
+AS $$
+    SELECT n FROM hven.neighbours_of(pixel, pixel_order) n WHERE hven.healpix_is_pixel(pixel, pixel_order)
+$$;
 
 COMMENT ON FUNCTION hven.healpix_neighbours(bigint, integer) IS
 'The pixels, 8 or seldom 7 (6 at order 0), that touch a NESTED pixel of an order (nside = 2^order).';
