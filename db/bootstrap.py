@@ -94,6 +94,7 @@ def install_script(missing: list[str]) -> str:
     lines += [
         f"mkdir -p {Path(NO_MAIN_CLUSTER).parent}",
         f"echo 'create_main_cluster = false' > {NO_MAIN_CLUSTER}",
+        "dpkg --configure -a  # goes on with an interrupted installation",
         "apt-get -q update || true  # another source may be out of reach",
         "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install"
         f" -o DPkg::Lock::Timeout=300 {' '.join(wanted)}",
@@ -172,7 +173,7 @@ def watched(command: list[str], milestones: tuple[str, ...]) -> bool:
             lines.append(line)
             passed += line.startswith(milestones)
             if line.startswith(milestones) and passed % 10 == 0:
-                say(f"{passed}: {line.split(' (')[0].strip()}")
+                say(f"{passed}: {line.split(' (')[0].strip().rpartition('/')[2]}")
     if process.returncode:
         sys.stderr.write("".join(lines))
     return process.returncode == 0

@@ -187,7 +187,10 @@ def _prepare(cluster: Cluster, listen: str | None) -> None:
     values |= {"unix_socket_directories": str(cluster.run), "port": str(cluster.port)}
     values |= {"listen_addresses": listen or "", "ssl": "on" if listen else "off"}
     values |= cluster.overrides
-    lines = [f"{name} = '{value}'  # {reasons.get(name, '')}".rstrip(" #") for name, value in values.items()]
+    lines = []
+    for name, value in values.items():
+        quoted = value.replace("'", "''")
+        lines.append(f"{name} = '{quoted}'  # {reasons.get(name, '')}".rstrip(" #"))
     _own_file(cluster.data / "hven.conf", "\n".join(lines) + "\n")
     _own_file(cluster.data / "pg_hba.conf", host_based_authentication(listen))
     _own_file(cluster.data / "pg_ident.conf", identity_map())

@@ -44,9 +44,12 @@ def server_user() -> pwd.struct_passwd:
 
 
 def socket_folder(home: Path) -> Path:
-    """Folder of the Unix socket: `home/run`, or a short path if that would not fit a socket's address."""
+    """Folder of the Unix socket: `home/run`, or a short path if that would not fit a socket's address.
+
+    A comma would part it in two for libpq.
+    """
     folder = home / "run"
-    if len(os.fsencode(folder)) <= SOCKET_PATH_LIMIT:
+    if len(os.fsencode(folder)) <= SOCKET_PATH_LIMIT and "," not in str(folder):
         return folder
     return Path(f"/tmp/hven-{server_user().pw_uid}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:8]}")
 

@@ -7,7 +7,7 @@ back, which is much cheaper: use it wherever the code under test does not commit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,7 +48,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["HVEN_HOME"] = str(HOME)
     HOME.chmod(0o711)  # the server's user passes through
     if not config.option.collectonly:
-        clusters.start(clusters.Cluster(overrides=DURABILITY_OFF))
+        try:
+            clusters.start(clusters.Cluster(overrides=DURABILITY_OFF))
+        except clusters.ClusterError as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 def pytest_unconfigure() -> None:
@@ -61,6 +64,29 @@ def pytest_unconfigure() -> None:
 def cluster() -> clusters.Cluster:
     """Return the running cluster of this test session."""
     return clusters.Cluster(overrides=DURABILITY_OFF)
+
+
+@pytest.fixture(scope="session")
+def new_folder() -> Callable[[], Path]:
+    """Return a maker of folders that the server's user can pass through.
+
+    Those of pytest are closed, by every session of pytest that begins, to all but ourselves.
+    """
+
+    def make() -> Path:
+        folder = Path(tempfile.mkdtemp(dir=HOME))
+        folder.chmod(0o711)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def home(new_folder, monkeypatch) -> Path:
+    """Return a new folder, made the home of a cluster of its own."""
+    folder = new_folder()
+    monkeypatch.setenv("HVEN_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture

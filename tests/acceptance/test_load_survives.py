@@ -21,12 +21,8 @@ ROWS = 1_000_000
 
 
 @pytest.fixture
-def server(tmp_path_factory, monkeypatch):
+def server(home):
     """Return a running cluster of its own with one empty table."""
-    home = tmp_path_factory.mktemp("home")
-    for place in (home, home.parent, home.parent.parent):
-        place.chmod(0o711)
-    monkeypatch.setenv("HVEN_HOME", str(home))
     own = Cluster(home, overrides={"shared_buffers": "32MB", "min_wal_size": "80MB"})
     start(own)
     ask("CREATE TABLE loaded (id int8, flux float8)")
@@ -63,18 +59,15 @@ def test_a_load_during_which_the_postmaster_is_killed_leaves_nothing(server):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(new_folder):
     """Return a folder of the server's user on a file system of 8 MB."""
-    folder = tmp_path / "disk"
+    folder = new_folder() / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", str(folder)]
     if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("only root can mount a small disk")
     owner = server_user()
     os.chown(folder, owner.pw_uid, owner.pw_gid)
-    for place in tmp_path.parents[:2]:
-        place.chmod(0o711)
-    tmp_path.chmod(0o711)
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 

@@ -12,14 +12,11 @@ PASSWORD = "tycho"
 
 
 @pytest.fixture(scope="module")
-def listening(tmp_path_factory):
+def listening(new_folder):
     """Return a cluster that listens on 127.0.0.1, with a role `ada`."""
-    home = tmp_path_factory.mktemp("listen")
-    for place in (home, home.parent, home.parent.parent):
-        place.chmod(0o711)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    own = Cluster(home, port=port, overrides={"fsync": "off", "shared_buffers": "16MB"})
+    own = Cluster(new_folder(), port=port, overrides={"fsync": "off", "shared_buffers": "16MB"})
     start(own, "127.0.0.1")
     with psycopg2.connect(host=str(own.run), port=port, user="postgres", dbname="postgres") as session:
         session.cursor().execute("CREATE ROLE ada LOGIN PASSWORD %s", (PASSWORD,))
@@ -68,9 +65,7 @@ def test_another_address_while_running(listening):
         start(listening, "0.0.0.0")
 
 
-def test_port_in_use(listening, tmp_path_factory):
-    home = tmp_path_factory.mktemp("second")
-    home.chmod(0o711)
+def test_port_in_use(listening, home):
     with pytest.raises(ClusterError, match="Address already in use.*set HVEN_PORT to another number"):
         start(Cluster(home, port=listening.port, overrides={"fsync": "off"}), "127.0.0.1")
 

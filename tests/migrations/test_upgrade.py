@@ -15,12 +15,8 @@ from udf import deploy
 
 
 @pytest.fixture
-def empty(tmp_path_factory, monkeypatch):
+def empty(home):
     """Return a home without a cluster; what is started there is stopped."""
-    home = tmp_path_factory.mktemp("home")
-    for place in (home, home.parent, home.parent.parent):
-        place.chmod(0o711)
-    monkeypatch.setenv("HVEN_HOME", str(home))
     yield home
     stop(Cluster(), "immediate")
 
