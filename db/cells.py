@@ -174,13 +174,11 @@ def _finite(columns: list[Column], got: np.ndarray, null: Null, part: slice) -> 
 
 def _check_limits(columns: list[Column], got: np.ndarray, null: Null, part: slice):
     for i, column in enumerate(columns):
-        if column.name in LIMITS and got.dtype.kind == "f":
+        if column.name in LIMITS:
             low, above, allowed = LIMITS[column.name]
-            one = got[:, i : i + 1]
-            _refuse_where(
-                (one < low) | (one >= above),
-                *([column], one, None if null is None else null[:, i : i + 1], part, allowed),
-            )
+            bad = np.zeros(got.shape, bool)
+            bad[:, i] = (got[:, i] < low) | (got[:, i] >= above)
+            _refuse_where(bad, columns, got, null, part, allowed)
 
 
 def _refuse_where(bad: np.ndarray, columns: list[Column], got, null: Null, part: slice, allowed: str):
@@ -288,15 +286,12 @@ def _texts(column: Column, values: Values) -> Cells:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    array = values.array
-    if isinstance(array, np.ndarray) and array.dtype.kind == "S" and column.type != "bytea":
-        array = np.char.decode(array, "utf-8")
-    elif isinstance(array, np.ndarray) and array.dtype.kind == "V":
-        array = array.tolist()
-    elif isinstance(array, np.ndarray) and array.dtype.kind not in "UO":
-        raise column.refuse(f"got dtype {array.dtype}; allowed are texts", CONVERT)
-    native = pa.large_binary() if column.type == "bytea" else pa.large_string()
-    texts = _arrow(column, Values(array, values.missing), native).cast(pa.large_binary())
+    native, kinds, allowed = pa.large_string(), "USO", "texts"
+    if column.type == "bytea":
+        native, kinds, allowed = pa.large_binary(), "VO", "bytes (S drops zeros at the end)"
+    if isinstance(values.array, np.ndarray) and values.array.dtype.kind not in kinds:
+        raise column.refuse(f"got dtype {values.array.dtype}; allowed are {allowed}", CONVERT)
+    texts = _arrow(column, values, native).cast(pa.large_binary())
     null = texts.is_null().to_numpy(zero_copy_only=False)
     texts = texts.fill_null(b"")
     sizes = pc.binary_length(texts).to_numpy()
@@ -319,9 +314,12 @@ def _arrow(column: Column, values: Values, type_):
     import pyarrow as pa
 
     try:
-        if isinstance(values.array, pa.Array):
-            return values.array.cast(type_)
-        return pa.array(values.array, type_, mask=values.missing)
+        array = values.array
+        if isinstance(array, pa.Array):
+            return array.cast(type_)
+        if array.dtype.kind == "S":
+            array = np.char.decode(array, "utf-8")
+        return pa.array(array.tolist() if array.dtype.kind == "V" else array, type_, mask=values.missing)
     except (pa.ArrowException, TypeError, ValueError) as error:
         problem = f"got values that are not {type_} ({error})".replace("\n", " ")
         raise column.refuse(problem, CONVERT) from error

@@ -62,7 +62,8 @@ def load(connection, table: str, data, *, chunk: int = CHUNK) -> LoadReport:
         Its name, qualified by its schema: ``staging.dia_source``.
     data : structured array, astropy Table, Arrow table or mapping of str to array
         Columns by name, in any order; those that are absent get their default, or NULL. Masked values,
-        NaN and NaT become NULL. A column that has a unit is converted to the one that the table declares.
+        NaN and NaT become NULL; times are UTC. A column that has a unit is converted to the one that the
+        table declares in its COMMENT.
         Text, bytea, jsonb (as text) and ragged arrays come as object arrays or Arrow columns.
     chunk : int
         Rows that are packed at once.
@@ -199,18 +200,19 @@ def _digest(table: str, columns: dict[str, Column], values: dict[str, Values], r
     own = f"{table.rpartition('.')[2]}_id"
     candidates = [own, "id", *(name for name, column in columns.items() if column.is_key)]
     key = next((name for name in candidates if name in columns and columns[name].type == "int8"), "")
-    if key in values:
-        ordered = np.sort(values[key].array)
+    if key in values and (columns[key].is_key or table.startswith("staging.")):  # which has no key of its own
+        ordered = np.sort(_present(values[key]))
         if (same := ordered[1:][ordered[1:] == ordered[:-1]]).size:
             raise columns[key].refuse(f"got {same[0]} twice, {same.size} duplicates in all", "remove the duplicates")
     return Digest(rows, _xor(values.get(key)), _xor(values.get("healpix29")))
 
 
 def _xor(values: Values | None) -> int | None:
-    if values is None:
-        return None
-    present = values.array if values.missing is None else values.array[~values.missing]
-    return int(np.bitwise_xor.reduce(present.astype(np.int64, copy=False)))
+    return None if values is None else int(np.bitwise_xor.reduce(_present(values).astype(np.int64, copy=False)))
+
+
+def _present(values: Values) -> np.ndarray:
+    return values.array if values.missing is None else values.array[~values.missing]
 
 
 class _Ahead:

@@ -31,7 +31,7 @@ NUMBERS = {
 }
 TEXTS = {"text": TEXT, "bytea": st.binary(max_size=40), "jsonb": JSON.map(json.dumps)}
 WIDENED = {"float4": "::float8", "float4[]": "::float8[]"}  # as text, a float4 has only the digits it needs
-many = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def table(connection, columns: str) -> str:
@@ -178,6 +178,24 @@ def test_the_digest_is_that_of_sql(connection, rows):
     assert report == LoadReport("loaded", rows, Digest(*rows_of(connection, query)[0]))
 
 
+def test_a_duplicate_is_looked_for_where_staging_has_no_key(connection):
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE staging.thing (thing_id int8); CREATE TEMP TABLE thing (thing_id int8)")
+    with pytest.raises(LoadError, match="thing_id .* got 5 twice"):
+        load(connection, "staging.thing", {"thing_id": [5, 5]})
+    assert load(connection, "thing", {"thing_id": [5, 5]}).digest == (2, 0, None)
+
+
+def test_ids_that_are_null_are_no_duplicates(connection):
+    table(connection, "id int8 UNIQUE")
+    assert load(connection, "loaded", {"id": np.ma.masked_equal([0, 0, 3], 0)}).digest == (3, 3, None)
+
+
+def test_raw_bytes_keep_their_zeros(connection):
+    table(connection, "n int8, value bytea")
+    assert kept(connection, numbered(np.array([b"a\0", b"\0\0"], "V2"))) == [b"a\0", b"\0\0"]
+
+
 def test_a_table_without_ids_has_no_digest_of_them(connection):
     table(connection, "x float4")
     assert load(connection, "loaded", {"x": np.zeros(2)}).digest == (2, None, None)
@@ -205,8 +223,11 @@ BAD = {
     "flux of arrays": (np.ones((3, 2)), r"got values of shape \(2,\).*give one value a row"),
     "id twice": (np.array([1, 2, 1]), r"id \(int8\) got 1 twice, 1 duplicates in all"),
     "id there already": (np.array([7, 8, 9]), r"is there already \(duplicate key.*\(id\)=\(9\) already exists"),
+    "name of bytes that are no text": (np.array([b"\xff"] * 3), r"name \(text\) got values that are not large_string"),
+    "name of numbers": (np.ones(3), r"name \(text\) got dtype float64; allowed are texts"),
+    "raw of cut bytes": (np.array([b"a"] * 3), r"raw \(bytea\) got dtype .S1; allowed are bytes"),
     "flux too short": (np.ones(2), r"columns of different lengths .*'flux': 2"),
-    "colour": (np.ones(3), r"loaded has no column colour to load; it has id, ra, dec, flux, count, shape"),
+    "colour": (np.ones(3), r"loaded has no column colour to load; it has id, ra, dec, flux, count, shape, name, raw"),
     "shape of numbers": (np.ones(3), r"shape \(float4\[\]\) got values of shape \(\).*give one array a row"),
     "shape with NaN": (np.array([[1, np.nan]] * 3), r"got \[1.0, nan\] in row 0; allowed are arrays of values"),
 }
@@ -214,8 +235,8 @@ BAD = {
 
 @pytest.mark.parametrize("fault", BAD)
 def test_a_fault_is_named_and_nothing_is_stored(connection, fault):
-    columns = "id int8 PRIMARY KEY, ra float8 NOT NULL, dec float8 NOT NULL, flux float4, count int2, shape float4[]"
-    table(connection, columns)
+    columns = "id int8 PRIMARY KEY, ra float8 NOT NULL, dec float8 NOT NULL, flux float4, count int2"
+    table(connection, f"{columns}, shape float4[], name text, raw bytea")
     load(connection, "loaded", {name: values[:1] + 9 for name, values in GOOD.items()})
     values, message = BAD[fault]
     with pytest.raises(LoadError, match=message):
