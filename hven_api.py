@@ -100,23 +100,24 @@ def _read(query, connection, params, make: Callable):
     values = zip(*rows, strict=True) if rows else ((),) * len(names)
     made = {}
     for column, got in zip(columns, values, strict=True):
-        about = described(comments.get(column.name))
+        about = described(comments.get((column.table_oid, column.table_column)))
         made[column.name] = column.type_code, *_array(column.type_code, got), *about
     return make(made)
 
 
-def _comments(cursor, columns) -> dict[str, str]:
-    """Return the comments of the columns that come unchanged from a table."""
-    origin = {(column.table_oid, column.table_column): column.name for column in columns if column.table_oid}
-    if not origin:
+def _comments(cursor, columns) -> dict[tuple[int, int], str | None]:
+    """Return the comments on the columns of the tables that columns come from, by table's oid and number."""
+    tables = {column.table_oid for column in columns if column.table_oid}
+    if not tables:
         return {}
-    cursor.execute(queries("catalogue")["column_comments"], {"tables": list({oid for oid, _ in origin})})
-    return {origin[oid, number]: text for oid, number, text in cursor if (oid, number) in origin}
+    cursor.execute(queries("catalogue")["column_comments"], {"tables": list(tables)})
+    return {(oid, number): text for oid, number, text in cursor}
 
 
 def _array(oid: int, values: tuple) -> tuple[np.ndarray, np.ndarray]:
     """Return a column's values, with some value where they are NULL, and where that is."""
-    null = np.array([value is None for value in values], bool)
+    some_null = None in values
+    null = np.array([value is None for value in values], bool) if some_null else np.zeros(len(values), bool)
     dtype = DTYPES.get(oid)
     if dtype is None:
         element = ELEMENTS.get(oid)
@@ -125,8 +126,10 @@ def _array(oid: int, values: tuple) -> tuple[np.ndarray, np.ndarray]:
         return array, null
     if oid == TIMESTAMPTZ:
         values = tuple(value and value.astimezone(UTC).replace(tzinfo=None) for value in values)
-    filler = {"U": "", "M": None}.get(dtype[0], 0)
-    return np.array([filler if value is None else value for value in values], dtype), null
+    if some_null and dtype[0] != "M":
+        filler = "" if dtype == "U" else 0
+        values = tuple(filler if value is None else value for value in values)
+    return np.array(values, dtype), null
 
 
 def _plain(value, element: str | None):

@@ -34,7 +34,10 @@ def test_pandas_keeps_integers_beside_nulls(rows):
 
 
 def test_pandas_knows_units(rows):
-    assert read_sql("SELECT id, flux AS f, 2 * flux AS twice FROM rows", rows).attrs["units"] == {"f": "nJy"}
+    assert read_sql("SELECT flux, flux AS f, 2 * flux AS twice FROM rows", rows).attrs["units"] == {
+        "flux": "nJy",
+        "f": "nJy",
+    }
 
 
 def test_astropy_keeps_units_and_masks_nulls(rows):
@@ -45,6 +48,11 @@ def test_astropy_keeps_units_and_masks_nulls(rows):
     assert table["id"][0] == BIG
     assert all(table[name].mask.tolist() == [False, True] for name in table.colnames)
     assert table["at"][0].dtype == np.float32
+
+
+def test_arrays_of_one_length_stay_one_a_row(rows):
+    chains = read_sql("SELECT ARRAY[n, n::int8] AS chain FROM generate_series(1, 2) AS n", rows)["chain"]
+    assert [chain.tolist() for chain in chains] == [[1, 1], [2, 2]]
 
 
 def test_without_nulls_nothing_is_masked(rows):
