@@ -24,7 +24,7 @@ SIZES = {"night": 100_000, "visit": 10_000, "tiny": 100}
 """Rows of a load; a Visit has some 10⁴."""
 COLUMNS = 59
 NULLS = 0.2  # of the nullable cells
-SLOW_ROWS = 2_000  # as many as execute_values sends in a second
+SLOW_ROWS = 2_000  # for execute_values, which takes half a second for them
 NATIVE = {"int8": "i8", "int2": "i2", "float8": "f8", "float4": "f4", "bool": "?"}
 
 
