@@ -81,6 +81,7 @@ object_moved = table(
     "object_moved", "catalogue",
     owner(primary_key=True),
     healpix29(),
+    Index("object_moved_healpix29_idx", "healpix29"),
     doc="Objects whose mean position lies beyond the drift that the search allows for, indexed where they are now",
 )
 

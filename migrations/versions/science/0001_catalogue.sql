@@ -532,6 +532,8 @@ CREATE TABLE :catalogue.object_moved (
     CONSTRAINT object_moved_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE
 );
 
+CREATE INDEX object_moved_healpix29_idx ON :catalogue.object_moved (healpix29);
+
 CREATE TABLE :catalogue.object_photoz (
     object_id BIGINT NOT NULL,
     z_peak REAL NOT NULL,

@@ -1,0 +1,92 @@
+"""A small simulated night on its way through the database, as the workers would send it."""
+
+import numpy as np
+from psycopg2.extras import Json
+
+from db.load import load
+from pipelines.productions import simulated_sky as rows
+from pipelines.simulate.detections import detect
+from pipelines.simulate.sky import Parameters, make_sky, make_visits
+
+SMALL = Parameters(objects=3000, transients=200, moving=3, variables=0.4, radius_deg=0.3, field_radius_deg=0.25,
+                   detectors_across=2, spurious=3, cosmic_rays=2)  # fmt: skip
+
+
+class Night:
+    """Visits of one sky, and a connection to the database that they go to."""
+
+    def __init__(self, session, parameters=SMALL, nights=1, per_night=6):
+        self.session, self.parameters = session, parameters
+        self.sky = make_sky(parameters)
+        self.visits = make_visits(parameters, nights, per_night)
+        self.ids = [int(one) for one in rows.visit_ids(self.visits)]
+
+    def begin(self, objects=True):
+        """Load what is there before the first Visit."""
+        load(self.session, "level1.filter", rows.filters())
+        load(self.session, "level1.detector", rows.detectors(self.parameters))
+        if objects:
+            load(self.session, "level1.object", rows.objects(self.sky))
+        load(self.session, "level1.visit", rows.visits(self.visits, self.parameters))
+        night = self.visits["night"]
+        self.ask("SELECT hven.ensure_partitions(0, %s, %s)", int(night.min()), int(night.max()))
+
+    def stage(self, index, part=slice(None), job_key=None):
+        """Stage detections of a Visit as one job; return the job and the detections."""
+        visit, found = self.visits[index], detect(self.sky, self.visits[index])[part]
+        job = self.job(job_key or f"detect {index}")
+        staged = rows.staged_dia_sources(found, visit, job_id=job)
+        order = np.argsort(staged["dia_source_id"])
+        staged = {name: column[order] for name, column in staged.items()}
+        return self.stage_rows(job, staged, rows.staged_snaps(found, visit, job_id=job)), found[order]
+
+    def stage_rows(self, job, dia_sources, snaps=None):
+        """Load rows for a job and write what it did into its result; return the job."""
+        reports = [load(self.session, "staging.dia_source", dia_sources)]
+        if snaps is not None:
+            reports.append(load(self.session, "staging.dia_source_snap", snaps))
+        result = {
+            r.table: {"rows": r.rows, "xor_id": r.digest.id_xor, "xor_healpix29": r.digest.healpix29_xor}
+            for r in reports
+        }
+        self.do("UPDATE queue.job SET state = 'done', result = %s WHERE job_id = %s", Json(result), job)
+        return job
+
+    def job(self, key):
+        """A running job."""
+        self.do(
+            "INSERT INTO queue.production (kind, name, software_version) VALUES ('alert', 'test', '0')"
+            " ON CONFLICT DO NOTHING"
+        )
+        return self.ask(
+            "INSERT INTO queue.job (production_id, kind, key, state) SELECT production_id, 'detect', %s, 'running'"
+            " FROM queue.production WHERE name = 'test' RETURNING job_id", key
+        )  # fmt: skip
+
+    def associate(self, index, jobs=None, **parameters):
+        """Associate a Visit; return what it reports."""
+        return self.ask("SELECT hven.associate_visit(%s, %s::bigint[], %s)", self.ids[index], jobs, Json(parameters))
+
+    def run(self, index, **parameters):
+        """Stage and associate a Visit; return its detections and what association reports."""
+        _, found = self.stage(index)
+        return found, self.associate(index, **parameters)
+
+    def alerts(self, index, **parameters):
+        """Select the Alerts of a Visit; return what it reports."""
+        return self.ask("SELECT hven.select_alerts(%s, %s)", self.ids[index], Json(parameters))
+
+    def do(self, statement, *values):
+        """Run a statement."""
+        with self.session.cursor() as cursor:
+            cursor.execute(statement, values)
+
+    def ask(self, query, *values):
+        """First value of a query."""
+        return self.rows(query, *values)[0][0]
+
+    def rows(self, query, *values):
+        """All rows of a query."""
+        with self.session.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchall()

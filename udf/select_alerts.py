@@ -1,0 +1,73 @@
+"""Parameters of alert selection."""
+
+import json
+from dataclasses import asdict, dataclass
+
+RULES = ("each_snap", "visit_and_each_snap", "visit")
+
+
+class RefusedError(ValueError):
+    """What alert selection refuses: SQLSTATE, message and hint."""
+
+    def __init__(self, code, problem, remedy):
+        super().__init__(f"select_alerts: {problem}")
+        self.code, self.remedy = code, remedy
+
+
+def is_amount(value):
+    """Whether a value of JSON is a number from 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Which DiaSources become Alerts, and what follows from them.
+
+    Attributes
+    ----------
+    rule : str
+        each_snap: every Snap at `threshold`; visit_and_each_snap: the Visit at `threshold` and every Snap at
+        `snap_threshold`; visit: the Visit at `threshold`.
+    threshold, snap_threshold : float
+        Signal-to-noise ratios, of the sign that the Visit's flux has.
+    snap_sigma, snap_fraction : float
+        Snaps are consistent if their fluxes differ by at most so many times the difference's error, and this
+        fraction of the Visit's flux; else a cosmic ray hit one of them.
+    force_days : float
+        How long an Object is force-photometered after its last Alert.
+    most_forced : int
+        Bound of the list; those of least priority leave it first.
+    ivorn_prefix : str
+        Of the Alerts' identifiers; the DiaSource's id and the version follow.
+    stream : str
+        Name of the unfiltered stream.
+    """
+
+    rule: str = "each_snap"
+    threshold: float = 5.0
+    snap_threshold: float = 3.0
+    snap_sigma: float = 5.0
+    snap_fraction: float = 0.1
+    force_days: float = 365.0
+    most_forced: int = 10_000_000
+    ivorn_prefix: str = "ivo://hven/alerts#"
+    stream: str = "full"
+
+    @classmethod
+    def of(cls, text):
+        """Parameters from a JSON object that names some of them."""
+        given, defaults = json.loads(text or "{}"), asdict(cls())
+        for name, value in given.items():
+            if name not in defaults:
+                problem = f"parameter {name} is unknown, allowed are {', '.join(defaults)}"
+                raise RefusedError("VN023", problem, "correct the name")
+            allowed = "a text" if isinstance(defaults[name], str) else "a number from 0"
+            if not (isinstance(value, str) if allowed == "a text" else is_amount(value)):
+                raise RefusedError("VN023", f"parameter {name} is {value!r}, allowed is {allowed}", "correct it")
+        if given.get("rule", RULES[0]) not in RULES:
+            raise RefusedError("VN023", f"rule is {given['rule']}, allowed are {', '.join(RULES)}", "choose one")
+        return cls(**given)
+
+    def json(self):
+        """All parameters as a JSON object."""
+        return json.dumps(asdict(self))
