@@ -4,6 +4,7 @@ commands: dict[str, str] = {
     "down": "db.cli.server:down",
     "status": "db.cli.server:show_status",
     "sql": "db.cli.server:sql",
+    "user": "db.cli.user:user",
 }
 """Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use.
 

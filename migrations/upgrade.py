@@ -1,4 +1,4 @@
-"""Bring databases to head: extensions, then migrations, then functions, then comments, in one transaction each."""
+"""Bring databases to head: extensions, migrations, functions, comments, rights, in one transaction each."""
 
 import io
 import re
@@ -14,12 +14,13 @@ from psycopg2.extensions import AsIs
 from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.exc import DBAPIError
 
-from db import databases, describe, release
+from db import databases, describe, release, rights, users
 from db.bootstrap import PGSPHERE_LEAST
 from db.connect import MAINTENANCE, connect, engine
 from db.databases import HUB, LEVEL1, OWNER, ROOT, TEMPLATE
 from db.errors import HvenError
 from db.queries import queries
+from db.settings import uses_existing_server
 from migrations.script import execute
 from udf import deploy
 
@@ -74,9 +75,12 @@ def upgrade(database: str, revision: str = "head") -> None:
         command.upgrade(configuration(connection, database), f"{layout.branch}@{revision}")
         connection.exec_driver_sql("RESET ROLE")
         if revision == "head":
-            deploy.deploy(connection.connection.driver_connection, None if layout.kind == "hub" else layout.catalogue)
+            session = connection.connection.driver_connection
+            deploy.deploy(session, None if layout.kind == "hub" else layout.catalogue)
             connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
             describe.describe(connection, layout)
+            connection.exec_driver_sql("RESET ROLE")
+            rights.apply(session, layout)
 
 
 def downgrade(database: str, revision: str = "base") -> None:
@@ -111,6 +115,10 @@ def upgrade_all(say: Say = lambda _: None) -> None:
     live = {"name": "level1", "database": LEVEL1[0], "kind": "level1", "release": 0, "state": "live"}
     with closing(connect(HUB)) as session, session, session.cursor() as cursor:
         cursor.execute(queries("databases")["register"], live)
+    users.refresh()
+    if not uses_existing_server():  # which may have other tenants
+        with closing(connect(MAINTENANCE)) as session, session, session.cursor() as cursor:
+            cursor.execute(f"REVOKE ALL ON DATABASE {MAINTENANCE}, template1 FROM PUBLIC")
 
 
 def recreate(database: str) -> None:

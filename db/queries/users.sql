@@ -1,0 +1,47 @@
+-- exists: whether a role of this name exists, and its groups
+SELECT ARRAY(SELECT roleid::regrole::text FROM pg_auth_members WHERE member = oid)
+FROM pg_roles WHERE rolname = %(name)s
+
+-- list: logins with their group, connection limit and open sessions
+SELECT rolname, substr(roleid::regrole::text, 6), rolconnlimit,
+       (SELECT count(*) FROM pg_stat_activity WHERE usesysid = pg_roles.oid)
+FROM pg_roles JOIN pg_auth_members ON member = pg_roles.oid
+WHERE rolcanlogin AND roleid::regrole::text = ANY (%(groups)s)
+ORDER BY rolname
+
+-- databases_with: databases in which something belongs or was granted to a role
+SELECT DISTINCT datname FROM pg_shdepend JOIN pg_database ON pg_database.oid = dbid
+WHERE refclassid = 'pg_authid'::regclass AND refobjid = %(name)s::regrole
+
+-- owned: what a role owns here, schemas left out
+SELECT pg_describe_object(classid, objid, objsubid) FROM pg_shdepend
+WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND deptype = 'o'
+  AND refclassid = 'pg_authid'::regclass AND refobjid = %(name)s::regrole AND classid <> 'pg_namespace'::regclass
+ORDER BY 1
+
+-- end_sessions: end all sessions of a login
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = %(name)s::regrole
+
+-- end_overlong: cancel statements and end transactions that are over the limits of their login, and say which
+WITH policy AS (
+    SELECT * FROM jsonb_to_recordset(%(limits)s)
+               AS p (role name, statement float8, transaction float8, idle float8)
+), login AS (
+    -- Of several groups the most generous counts.
+    SELECT pg_roles.oid, max(statement) AS statement, max(transaction) AS transaction, max(idle) AS idle
+    FROM pg_roles JOIN policy ON pg_has_role(pg_roles.oid, policy.role, 'MEMBER')
+    WHERE rolcanlogin AND NOT rolsuper
+    GROUP BY pg_roles.oid
+), session AS (
+    SELECT pid, usename, datname, CASE
+               WHEN now() - xact_start > transaction * interval '1 s' THEN 'transaction_timeout'
+               WHEN state LIKE 'idle in transaction%%' AND now() - state_change > idle * interval '1 s'
+                   THEN 'idle_in_transaction_session_timeout'
+               WHEN state = 'active' AND now() - query_start > statement * interval '1 s' THEN 'statement_timeout'
+           END AS over
+    FROM pg_stat_activity JOIN login ON usesysid = oid
+    WHERE backend_type = 'client backend'
+)
+SELECT pid, usename, datname, over,
+       CASE over WHEN 'statement_timeout' THEN pg_cancel_backend(pid) ELSE pg_terminate_backend(pid) END
+FROM session WHERE over IS NOT NULL
