@@ -1,10 +1,14 @@
 """A pool of worker processes on one machine: it holds their leases, enforces their limits, replaces the dead.
 
 A job that loops, crashes or is killed takes its process with it, never the pool: the pool records the reason
-and starts another process.
+and starts another process. A process that loses its connection ends too, and its job is given back unharmed:
+the server may be restarting, so the pool goes on asking until it answers.
 """
 
 import multiprocessing
+import os
+import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -12,6 +16,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
+
+import psycopg2
 
 from db import queue
 from db.connect import connect
@@ -23,7 +29,8 @@ from pipelines.worker import Kind, Stop, load_kinds
 BEAT = LEASE / 4  # seconds between heartbeats
 TICK = 0.5  # seconds between looks at the limits
 GRACE = 30.0  # seconds that a job may still take when the pool is told to stop
-PAUSE = 1.0  # seconds before a process that died idle is replaced
+PAUSE = 0.2  # seconds before a process that died idle is replaced, and between attempts to reach a server
+LOST_CONNECTION = os.EX_TEMPFAIL  # exit code of a process that lost its server
 
 
 @dataclass(frozen=True)
@@ -82,11 +89,22 @@ def run_pool(params: PoolParams, stop: Stop | None = None) -> None:
 
 
 def _child(params: PoolParams, pipe: Pipe) -> None:
-    stop = worker.install_stop()
-    worker.work(
-        params.databases, FileStore(params.root), kinds=load_kinds(params.kinds), stop=stop,
-        report=lambda database, job: pipe.send((database, job)),
-    )
+    threading.Thread(target=_end_with_pool, args=(pipe,), daemon=True).start()
+    try:
+        worker.work(
+            params.databases, FileStore(params.root), kinds=load_kinds(params.kinds), stop=worker.install_stop(),
+            report=lambda database, job: pipe.send((database, job)),
+        )
+    except (psycopg2.OperationalError, psycopg2.InterfaceError):
+        sys.exit(LOST_CONNECTION)
+
+
+def _end_with_pool(pipe: Pipe) -> None:
+    """End this process when the pool is gone: nobody would hold its leases or enforce its limits."""
+    try:
+        pipe.recv()
+    except (EOFError, OSError):
+        os._exit(1)
 
 
 def _start(start, params: PoolParams) -> Slot:
@@ -124,28 +142,48 @@ def _replace(slot: Slot, start, params: PoolParams) -> Slot:
     if slot.process.is_alive():
         return slot
     slot.process.join()
-    if slot.job:
-        reason = slot.killed or f"the worker process died with exit code {slot.process.exitcode}"
-        with closing(connect(slot.database)) as connection, connection, connection.cursor() as cursor:
-            queue.fail(cursor, slot.job, reason)
-    else:
+    if not slot.job:
         time.sleep(PAUSE)
+    elif not _bury(slot):
+        time.sleep(PAUSE)
+        return slot
     slot.pipe.close()
     return _start(start, params)
+
+
+def _bury(slot: Slot) -> bool:
+    """Record the end of a job whose process is dead; return whether the server could be told."""
+    try:
+        with closing(connect(slot.database)) as connection, connection, connection.cursor() as cursor:
+            if slot.process.exitcode == LOST_CONNECTION:
+                queue.give_back(cursor, slot.job)
+            else:
+                exit_code = f"the worker process died with exit code {slot.process.exitcode}"
+                queue.fail(cursor, slot.job, slot.killed or exit_code)
+    except psycopg2.OperationalError:
+        return False
+    return True
 
 
 def _beat(slots: list[Slot]) -> None:
     """Keep the leases of the jobs in hand; a job that is no longer ours is stopped."""
     for database in {slot.database for slot in slots if slot.job}:
-        with closing(connect(database)) as connection, connection.cursor() as cursor:
-            connection.autocommit = True
-            for slot in slots:
-                if slot.job and slot.database == database:
-                    try:
-                        queue.heartbeat(cursor, slot.job)
-                    except Fenced:
-                        slot.killed = "its lease was lost"
-                        slot.process.kill()
+        held = [slot for slot in slots if slot.job and slot.database == database]
+        try:
+            with closing(connect(database)) as connection, connection.cursor() as cursor:
+                connection.autocommit = True
+                for slot in held:
+                    _beat_one(cursor, slot)
+        except psycopg2.OperationalError:
+            continue  # the leases last for several beats
+
+
+def _beat_one(cursor, slot: Slot) -> None:
+    try:
+        queue.heartbeat(cursor, slot.job)
+    except Fenced:
+        slot.killed = "its lease was lost"
+        slot.process.kill()
 
 
 def _wind_down(slots: list[Slot], grace: float) -> None:

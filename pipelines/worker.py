@@ -139,11 +139,12 @@ def _run_one(
     except Fenced:
         connection.rollback()
     except Exception:  # whatever a job does, its reason is kept and the worker goes on
+        if connection.closed:
+            raise
         connection.rollback()
         with connection, connection.cursor() as cursor:
             queue.fail(cursor, job, traceback.format_exc())
-    finally:
-        report(database, None)
+    report(database, None)
     return True
 
 
