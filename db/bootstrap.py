@@ -23,7 +23,7 @@ LIBRARIES = BINARIES.parent / "lib"
 PGSPHERE_CONTROL = Path(f"/usr/share/postgresql/{POSTGRESQL_MAJOR}/extension/pg_sphere.control")
 PGSPHERE_LEAST = (1, 4)  # earlier ones cannot be created on PostgreSQL 15.19 and later
 BACKPORTS = "/etc/apt/sources.list.d/hven-backports.sources"
-NO_MAIN_CLUSTER = "/etc/postgresql-common/createcluster.d/hven.conf"
+NO_MAIN_CLUSTER = Path("/etc/postgresql-common/createcluster.d/hven.conf")  # there during an installation
 
 SERVER_PACKAGES = {
     f"postgresql-{POSTGRESQL_MAJOR}": BINARIES / "postgres",
@@ -57,8 +57,11 @@ def venv_python() -> Path:
 def missing_packages() -> list[str]:
     """Return the Debian packages that this machine lacks, judged by one file of each.
 
-    A machine that works with an existing server needs none of the server's.
+    A machine that works with an existing server needs none of the server's. Where an installation was
+    interrupted all may lack their configuration, whatever files are there.
     """
+    if NO_MAIN_CLUSTER.exists():
+        return ["python3-venv", *SERVER_PACKAGES, PGSPHERE_PACKAGE]
     missing = [] if importlib.util.find_spec("ensurepip") else ["python3-venv"]
     if uses_existing_server():
         return missing
@@ -82,7 +85,7 @@ def install_script(missing: list[str]) -> str:
     `create_main_cluster` is switched off meanwhile: the private cluster is the only one that we need.
     """
     wanted = [f"{name}/{SUITE}-backports" if name == PGSPHERE_PACKAGE else name for name in missing]
-    lines = []
+    lines = ["umask 022", "export DEBIAN_FRONTEND=noninteractive"]
     if PGSPHERE_PACKAGE in missing:
         try:
             stanza = backports(read_sources(Path("/etc/apt")), SUITE)
@@ -92,11 +95,11 @@ def install_script(missing: list[str]) -> str:
             raise PackagesMissing(problem, remedy) from error
         lines += [f"printf %s {shlex.quote(stanza)} > {BACKPORTS}"] if stanza else []
     lines += [
-        f"mkdir -p {Path(NO_MAIN_CLUSTER).parent}",
+        f"mkdir -p {NO_MAIN_CLUSTER.parent}",
         f"echo 'create_main_cluster = false' > {NO_MAIN_CLUSTER}",
         "dpkg --configure -a  # goes on with an interrupted installation",
         "apt-get -q update || true  # another source may be out of reach",
-        "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install"
+        "apt-get -q -y --no-install-recommends install"
         f" -o DPkg::Lock::Timeout=300 {' '.join(wanted)}",
         f"rm {NO_MAIN_CLUSTER}",
     ]

@@ -17,6 +17,11 @@ def test_an_existing_server_needs_no_server_packages(monkeypatch):
     assert missing_packages() == []
 
 
+def test_after_an_interrupted_installation_all_packages_count_as_missing(monkeypatch, tmp_path):
+    monkeypatch.setattr(bootstrap, "NO_MAIN_CLUSTER", tmp_path)
+    assert {"postgresql-15", "postgresql-15-pgsphere", "python3-venv"} <= set(missing_packages())
+
+
 @pytest.mark.parametrize(
     ("text", "version"),
     [("default_version = '1.4.2'\n", (1, 4, 2)), ("a = 'x'\ndefault_version='1.10'", (1, 10)), ("", (0,))],
