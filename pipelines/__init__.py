@@ -1,6 +1,7 @@
 """What runs outside the database: pixels in, staging rows out."""
 
 commands: dict[str, str] = {
+    "demo": "pipelines.cli.demo:demo",
     "jobs": "pipelines.cli.jobs:jobs",
     "worker": "pipelines.cli.worker:worker",
 }

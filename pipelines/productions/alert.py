@@ -17,7 +17,7 @@ from pipelines.image.files import exposure_bytes
 from pipelines.instruments import instrument
 from pipelines.productions import detector as steps
 from pipelines.productions.detector import DetectorParams
-from pipelines.productions.rows import exposure_row, measurement_rows, object_rows
+from pipelines.productions.rows import exposure_row, measurement_rows, object_rows, staged_result
 from pipelines.steps.measure import force_photometry
 
 RELEASE = 0
@@ -43,7 +43,7 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
         for row in rows.values():
             cursor.execute(queries("night")["save_exposure"], row)
         staged = _stage(connection, cursor, job, rows["difference"], dia_sources, result)
-        queue.finish(cursor, job, {"staged": {report.table: report.digest._asdict() for report in staged}})
+        queue.finish(cursor, job, staged_result(staged))
 
 
 def associate(connection: Connection, _store: FileStore, job: Job) -> None:

@@ -1,9 +1,12 @@
 """Measurements and exposures as rows: ids, links and times put to what the steps measured."""
 
+from collections.abc import Iterable
+
 import healpy
 import numpy as np
 
 from db.ids import ExposureId, Kind, MeasurementId, ObjectId, object_pixel, pack
+from db.load import LoadReport
 from db.regions import Point, Polygon
 from pipelines.image import Exposure
 
@@ -49,6 +52,15 @@ def measurement_rows(measured: np.ndarray, id_name: str, exposure: dict, release
     same = {name: np.full(len(measured), exposure[name]) for name in ("exposure_id", "visit_id", "midpoint_tai")}
     small = {name: np.full(len(measured), exposure[name], "i2") for name in ("detector_id", "filter_id")}
     return {name: measured[name] for name in measured.dtype.names} | same | small | {id_name: ids, "healpix29": pixel}
+
+
+def staged_result(reports: Iterable[LoadReport]) -> dict:
+    """Return the result of a job that staged rows: the digests that association compares with what it finds."""
+    return {
+        report.table: {"rows": rows, "xor_id": id_xor, "xor_healpix29": healpix29_xor}
+        for report in reports
+        for rows, id_xor, healpix29_xor in [report.digest]
+    }
 
 
 def object_rows(measured: np.ndarray, release: int) -> dict:

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg2
@@ -78,11 +78,16 @@ def kill_something(server, turn: int) -> None:
         os.kill(postmaster(server.data), signal.SIGKILL)
         clusters.start(server)
         return
-    with closing(connect(DATABASE)) as session, session.cursor() as cursor:
+    try:
+        session = connect(DATABASE)
+    except psycopg2.OperationalError:
+        return
+    with closing(session), session.cursor() as cursor:
         cursor.execute("SELECT worker FROM queue.job WHERE state = 'running' ORDER BY started LIMIT 1")
         found = cursor.fetchone()
     if found:
-        os.kill(int(found[0].rsplit(":", 1)[1]), signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(int(found[0].rsplit(":", 1)[1]), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.long)])
