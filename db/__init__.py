@@ -3,6 +3,7 @@
 commands: dict[str, str] = {
     "down": "db.cli.server:down",
     "status": "db.cli.server:show_status",
+    "checksum": "db.cli.checksum:checksum",
     "sql": "db.cli.server:sql",
     "user": "db.cli.user:user",
 }

@@ -5,8 +5,21 @@ the UCD1+ vocabulary. `ldm` names the table and line of LDM-151 that a column an
 ellipse"``. The generated documentation, the COMMENTs and TAP_SCHEMA all come from here.
 """
 
-from sqlalchemy import REAL, BigInteger, Boolean, CheckConstraint, Column, Double, MetaData, SmallInteger, Table, text
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import (
+    REAL,
+    TIMESTAMP,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    Identity,
+    MetaData,
+    SmallInteger,
+    Table,
+    text,
+)
+from sqlalchemy.types import TypeEngine, UserDefinedType, to_instance
 
 NAMING = {
     "ix": "%(table_name)s_%(column_0_N_name)s_idx",
@@ -31,6 +44,7 @@ def column(
     ucd: str,
     doc: str,
     ldm: str | None = None,
+    science: bool | str | None = None,
     **options,
 ) -> Column:
     """Return a column that says what it holds.
@@ -47,14 +61,29 @@ def column(
         One sentence or two; becomes the COMMENT, followed by the unit in brackets.
     ldm : str, optional
         ``"T<n>:<line>"`` of the LDM-151 table that the column answers.
+    science : bool or "presence", optional
+        Whether two sites, or a rebuild, must agree on the value (or on its being there): digests cover it.
+        Default: all but clocks, counters, references to counters, and outlines (see `_is_science`).
     """
     comment = f"{doc} [{unit}]" if unit else doc
-    info = {"unit": unit, "ucd": ucd, "doc": doc, "ldm": ldm}
+    if science is None:
+        science = _is_science(name, to_instance(type_), constraints, ucd)
+    info = {"unit": unit, "ucd": ucd, "doc": doc, "ldm": ldm, "science": science}
     return Column(name, type_, *constraints, comment=comment, info=info, **options)
 
 
+def _is_science(name: str, type_: TypeEngine, constraints, ucd: str) -> bool:
+    """Tell a result from what a rerun writes otherwise: when it ran, in which order, to which file.
+
+    Outlines follow from the WCS, and pgSphere prints only 15 of their digits.
+    """
+    is_clock = isinstance(type_, TIMESTAMP) or ucd == "time.processing"
+    is_counted = name in ("job_id", "file_id") or any(isinstance(part, Identity) for part in constraints)
+    return not (is_clock or is_counted or isinstance(type_, UserDefinedType))
+
+
 def table(name: str, schema: str, *parts, doc: str, ldm: str | None = None, **info) -> Table:
-    """Return a table of a logical schema; its doc becomes the COMMENT."""
+    """Return a table of a logical schema; its doc becomes the COMMENT. `science=False`: no digest covers it."""
     return Table(name, metadata, *parts, schema=schema, comment=doc, info={"ldm": ldm, **info})
 
 
@@ -198,7 +227,7 @@ def history() -> list[Column]:
     return [
         column("time_processed", Double, unit="d", ucd="time.processing",
                doc="When the row was written, TAI, as MJD"),
-        column("time_withdrawn", Double, unit="d", ucd="time.end",
+        column("time_withdrawn", Double, unit="d", ucd="time.end", science="presence",
                doc="When the row was withdrawn, TAI, as MJD; NULL while it holds"),
     ]
 

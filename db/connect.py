@@ -86,7 +86,9 @@ def connect(database: str, *, user: str | None = None) -> connection:
 def _remedy(said: str) -> str:
     if uses_existing_server():
         return "look at the server that the PG* variables name"
-    return "`hven up`" if "No such file" in said or "refused" in said else "`hven doctor` shows what is there"
+    if "No such file" in said or "refused" in said:
+        return "`hven up`"
+    return "`hven status` lists the databases, `hven upgrade` makes the hub and level1"
 
 
 def engine(database: str, *, user: str | None = None, **options) -> "Engine":

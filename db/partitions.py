@@ -35,7 +35,7 @@ class ByTile:
     def apply(self, table: Table) -> None:
         """Give a measurement table its tile, its primary key, its partitioning and its indexes."""
         table.append_column(column(
-            "tile", Integer, unit="", ucd="pos.healpix", nullable=False,
+            "tile", Integer, unit="", ucd="pos.healpix", nullable=False, science=False,
             doc=f"HEALPix pixel, NESTED, order {TILE_ORDER}, of the parent Object, else of the measurement itself"))
         _partition(table, ("tile",), "tile")
 

@@ -67,6 +67,7 @@ alert_packet = table(
     one_of("encoding", "voevent", "avro", "stamps"),
     check("extent", "byte_offset >= 0 AND byte_length > 0", doc="The packet lies inside a file and is not empty"),
     doc="The archive: where each packet lies",
+    science=False,
 )
 
 columns, references = packet()
@@ -86,6 +87,7 @@ outbox = table(
     Index("outbox_waiting_idx", "next_attempt", postgresql_where=text("state = 'waiting'")),
     Index("outbox_once_idx", "dia_source_id", "version", "stream", unique=True),
     doc="Alerts that wait to be sent, and those that were",
+    science=False,
 )
 
 alert_consumer = table(
@@ -95,6 +97,7 @@ alert_consumer = table(
     column("cursor", BigInteger, unit="", ucd="meta.id.assoc", nullable=False, server_default="0", doc="Last outbox_id that it acknowledged"),
     column("seen", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="When it last asked"),
     doc="How far each consumer has read",
+    science=False,
 )
 
 order_log = table(
@@ -108,4 +111,5 @@ order_log = table(
     column("written", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="When"),
     Index("order_log_visit_id_idx", "visit_id"),
     doc="The order in which Visits were associated",
+    science=False,
 )

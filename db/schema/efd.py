@@ -26,7 +26,7 @@ topic = table(
 
 sample = table(
     "sample", "efd",
-    key("topic_id", ForeignKey("efd.topic.topic_id"), ucd="meta.id.parent", doc="The topic"),
+    key("topic_id", ForeignKey("efd.topic.topic_id"), science=False, ucd="meta.id.parent", doc="The topic"),
     mjd("time_tai", "When the sample was taken", nullable=False),
     column("value", ARRAY(Double), unit="", ucd="stat.value", nullable=False, doc="Values of the topic's fields; NULL where one is missing"),
     PrimaryKeyConstraint("topic_id", "time_tai"),
@@ -36,7 +36,7 @@ sample = table(
 efd_sync = table(
     "sync", "efd",
     column("sync_id", BigInteger, Identity(always=True), unit="", ucd="meta.id;meta.main", primary_key=True, doc="Order of synchronisation"),
-    key("topic_id", ForeignKey("efd.topic.topic_id"), ucd="meta.id.parent", doc="The topic"),
+    key("topic_id", ForeignKey("efd.topic.topic_id"), science=False, ucd="meta.id.parent", doc="The topic"),
     mjd("from_tai", "First sample copied", ucd="time.start"),
     mjd("to_tai", "Last sample copied", ucd="time.end"),
     column("samples", BigInteger, unit="", ucd="meta.number", nullable=False, doc="Samples copied"),
@@ -44,4 +44,5 @@ efd_sync = table(
     column("finished", TIMESTAMP(timezone=True), unit="", ucd="time.processing", nullable=False, server_default=NOW, doc="When"),
     UniqueConstraint("topic_id", "to_tai"),
     doc="What was copied when, and that it was the same",
+    science=False,
 )

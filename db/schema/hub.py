@@ -35,6 +35,7 @@ science_database = table(
     Index("science_database_current_idx", "is_current", unique=True, postgresql_where=text("is_current")),
     Index("science_database_release_idx", "release", unique=True, postgresql_where=text("kind <> 'level1'")),
     doc="Science Databases: what users' names point to",
+    science=False,
 )
 
 data_release = table(
@@ -62,6 +63,7 @@ life_cycle = table(
     column("reason", Text, unit="", ucd="meta.note", doc="Why, where a person decided"),
     column("written", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="When"),
     doc="Audit trail of every Science Database",
+    science=False,
 )
 
 site = table(
@@ -72,6 +74,7 @@ site = table(
     column("file_root", Text, unit="", ucd="meta.ref.uri", doc="Root of the site's file store"),
     Index("site_here_idx", "is_here", unique=True, postgresql_where=text("is_here")),
     doc="Sites that process the same exposures",
+    science=False,
 )
 
 calibration_product = table(
@@ -112,4 +115,5 @@ worker_share = table(
     PrimaryKeyConstraint("pool", "name"),
     check("weight", "weight > 0", doc="weight is positive"),
     doc="Which databases a pool of workers serves, and how much",
+    science=False,
 )

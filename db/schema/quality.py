@@ -58,4 +58,5 @@ ocs_feedback = table(
     column("acknowledged_by", Text, unit="", ucd="meta.id", doc="Who read it"),
     Index("ocs_feedback_open_idx", "feedback_id", postgresql_where=text("acknowledged IS NULL")),
     doc="What quality assessment tells the Observatory Control System, and its acknowledgement",
+    science=False,
 )
