@@ -9,7 +9,7 @@ QUERIES = {
         "SELECT object_id, ra, dec, extendedness FROM object WHERE hven.sky_within(ra, dec, 150, -2, 60)"
         " ORDER BY object_id LIMIT 5"
     ),
-    "the new Objects with most detections": (
+    "Objects with most DiaSources": (
         "SELECT object_id, dia_sources, first_tai, last_tai FROM object WHERE dia_sources > 0"
         " ORDER BY dia_sources DESC, object_id LIMIT 5"
     ),
@@ -41,6 +41,7 @@ def demo() -> None:
     summaries = list(track(survey.observe(sky, visits), "Visits", visits.size, console=console, disable=quiet))
     console.print(
         f"{len(summaries)} Visits: {sum(s.dia_sources for s in summaries)} DiaSources associated,"
+        f" {sum(s.alerts['alerts'] for s in summaries)} Alerts selected,"
         f" {time.monotonic() - began:.0f} s in all"
     )
     _show(console, survey.DATABASE)
@@ -59,7 +60,7 @@ def _show(console, database: str) -> None:
             cursor.execute(query)
             table = Table(*[column.name for column in cursor.description], title=title, title_justify="left")
             for row in cursor:
-                table.add_row(*map(str, row))
+                table.add_row(*(f"{value:.6f}" if isinstance(value, float) else str(value) for value in row))
             console.print(table)
     console.print("Ask on, for instance:")
     for query in QUERIES.values():
