@@ -44,6 +44,11 @@ class Positions:
             cursor.execute(query, values or None)
             return cursor.fetchall()
 
+    def ask_nothing(self, query):
+        """Run a statement that gives no rows."""
+        with self.session.cursor() as cursor:
+            cursor.execute(query)
+
     def ids(self, query, values=()) -> list[int]:
         """Return the sorted first column of a query."""
         return sorted(row[0] for row in self.ask(query, values))

@@ -50,20 +50,27 @@ def touched(ra, dec, radius, order):
     which, pixel : ndarray of int64
         Index of the disc, and a pixel; up to 9 for each disc.
     """
-    x, y, face = face_coordinates(ra, dec, 29)
     reach = np.ceil((radius + GUARD) * REACH * 2.0**29).astype(np.int64) + 1
+    return touched_from(*face_coordinates(ra, dec, 29), reach, order)
+
+
+def touched_from(x, y, face, reach, order):
+    """Pixels of one order within reach, in x and in y, of places given in order-29 coordinates; see `touched`."""
+    shift = 29 - order
+    column, row = x >> shift, y >> shift
     which = np.arange(x.size)
-    for axis in (0, 1):
-        at, shift = ((x, y)[axis])[which], 29 - order
-        centre, least, most = at >> shift, (at - reach[which]) >> shift, (at + reach[which]) >> shift
-        keep = np.stack([least < centre, np.ones(at.size, bool), most > centre])
-        side, index = np.nonzero(keep)
-        if axis == 0:
-            which, column = which[index], (centre[index] + side - 1)
-        else:
-            which, column, row = which[index], column[index], centre[index] + side - 1
+    which, column = _beside(which, column, (x - reach) >> shift, (x + reach) >> shift)
+    which, row, column = _beside(
+        which, row[which], ((y - reach) >> shift)[which], ((y + reach) >> shift)[which], column
+    )
     pixel = step(column, row, face[which], order)
     return which[pixel >= 0], pixel[pixel >= 0]
+
+
+def _beside(which, at, least, most, *others):
+    """Repeat rows for the pixel before and the pixel after along one axis, where those are reached."""
+    side, index = np.nonzero(np.stack([least < at, np.ones(at.size, bool), most > at]))
+    return which[index], (at[index] + side - 1), *(other[index] for other in others)
 
 
 def widest_order(radius):
