@@ -23,7 +23,7 @@ LIBRARIES = BINARIES.parent / "lib"
 PGSPHERE_CONTROL = Path(f"/usr/share/postgresql/{POSTGRESQL_MAJOR}/extension/pg_sphere.control")
 PGSPHERE_LEAST = (1, 4)  # earlier ones cannot be created on PostgreSQL 15.19 and later
 BACKPORTS = "/etc/apt/sources.list.d/hven-backports.sources"
-NO_MAIN_CLUSTER = Path("/etc/postgresql-common/createcluster.d/hven.conf")  # there during an installation
+NO_MAIN_CLUSTER = Path("/etc/postgresql-common/createcluster.d/hven-installs.conf")  # there during an installation
 
 SERVER_PACKAGES = {
     f"postgresql-{POSTGRESQL_MAJOR}": BINARIES / "postgres",
