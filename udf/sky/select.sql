@@ -26,7 +26,7 @@ BEGIN
     ranged := 'healpix29' = ANY (columns) AND NOT (small AND EXISTS (
         SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
         WHERE i.indrelid = relation AND m.amname = 'gist' AND i.indpred IS NULL
-          AND pg_get_indexdef(i.indexrelid, 1, false) ~ '^(public\\.)?spoint_deg\\(ra, "?dec"?\\)$'));
+          AND pg_get_indexdef(i.indexrelid, 1, false) ~ '^(public\.)?spoint_deg\(ra, "?dec"?\)$'));
     IF ranged THEN
         -- OFFSET 0 keeps the planner from any other way than one index scan for each range.
         RETURN format(
