@@ -6,6 +6,7 @@ commands: dict[str, str] = {
     "checksum": "db.cli.checksum:checksum",
     "sql": "db.cli.server:sql",
     "user": "db.cli.user:user",
+    "docs": "db.cli.docs:docs",
 }
 """Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use.
 

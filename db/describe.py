@@ -10,7 +10,6 @@ from sqlalchemy import (
     Double,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     insert,
@@ -33,8 +32,12 @@ def describe(connection: Connection, layout: Layout) -> None:
     """Bring the COMMENTs and TAP_SCHEMA of a database up to date with the models."""
     tables = layout.tables()
     relations = [*tables.sorted_tables, *views.read(connection, layout, tables)]
-    _comment(connection, layout, relations)
-    _fill_tap_schema(connection, layout, tables, relations)
+    for logical, schema in layout.schemas().items():
+        connection.exec_driver_sql(f"COMMENT ON SCHEMA {schema} IS %s", (SCHEMA_DOCS[logical],))
+    comment(connection, relations)
+    connection.execute(tables.tables["tap_schema.schemas"].delete())  # the others follow
+    for name, rows in tap_rows(layout, relations).items():
+        connection.execute(insert(tables.tables[f"tap_schema.{name}"]), rows)
 
 
 def qualified(table: Table) -> str:
@@ -59,14 +62,12 @@ def vounit(unit: str) -> str:
     return unit.replace("electron", "'electron'")
 
 
-def _comment(connection: Connection, layout: Layout, relations: list[Table]) -> None:
+def comment(connection: Connection, relations: list[Table]) -> None:
+    """Set the COMMENTs of tables or views, their columns and their checks, where they differ."""
     present = {
-        (schema, table, column): comment
-        for schema, table, column, comment in connection.execute(text(queries("describe")["comments"]))
+        (schema, table, part): words
+        for schema, table, part, words in connection.execute(text(queries("describe")["comments"]))
     }
-    for logical, schema in layout.schemas().items():
-        if present.get((schema, None, None)) != SCHEMA_DOCS[logical]:
-            connection.exec_driver_sql(f"COMMENT ON SCHEMA {schema} IS %s", (SCHEMA_DOCS[logical],))
     for table in relations:
         if present.get((table.schema, table.name, None)) != table.comment:
             connection.execute(SetTableComment(table))
@@ -78,10 +79,10 @@ def _comment(connection: Connection, layout: Layout, relations: list[Table]) -> 
                 connection.execute(SetConstraintComment(constraint))
 
 
-def _fill_tap_schema(connection: Connection, layout: Layout, tables: MetaData, relations: list[Table]) -> None:
-    connection.execute(tables.tables["tap_schema.schemas"].delete())
+def tap_rows(layout: Layout, relations: list[Table]) -> dict[str, list[dict]]:
+    """Return the rows of TAP_SCHEMA's tables, which describe some tables and views."""
     keys = [(table, key) for table in relations for key in table.foreign_key_constraints]
-    rows: dict[str, list[dict]] = {
+    return {
         "schemas": [
             {"schema_name": schema, "description": SCHEMA_DOCS[logical], "schema_index": index}
             for index, (logical, schema) in enumerate(layout.schemas().items())
@@ -103,8 +104,6 @@ def _fill_tap_schema(connection: Connection, layout: Layout, tables: MetaData, r
             for table, key in keys for part in key.elements
         ],
     }
-    for name, values in rows.items():
-        connection.execute(insert(tables.tables[f"tap_schema.{name}"]), values)
 
 
 def _columns(table: Table) -> list[dict]:

@@ -15,21 +15,21 @@ def read(connection: Connection, layout: Layout, tables: MetaData) -> list[Table
     The server says which column of which table each column of a view shows; a column that is computed must be
     described in `db.schema.views`.
     """
+    modelled = {(name, column.name): column for name, table in tables.tables.items() for column in table.columns}
     origins = {
-        (oid, number): tables.tables[f"{schema}.{table}"].columns[name]
+        (oid, number): modelled.get((f"{schema}.{table}", name))
         for oid, number, schema, table, name in connection.execute(text(queries("describe")["places"]))
-        if f"{schema}.{table}" in tables.tables
     }
     found = connection.execute(text(queries("describe")["views"]), {"schemas": list(layout.schemas().values())})
     return [
         Table(name, MetaData(), *_columns(connection, name, definition, origins), schema=schema, comment=comment,
               info={"ldm": None, "view": True})
-        for schema, name, comment, definition in found
+        for schema, name, comment, definition in found if name in COMPUTED
     ]
 
 
 def _columns(connection: Connection, view: str, definition: str, origins: dict) -> list[Column]:
-    computed = {column.name: column for column in COMPUTED.get(view, ())}
+    computed = {column.name: column for column in COMPUTED[view]}
     session: Any = connection.connection.driver_connection  # psycopg2's own says where a column comes from
     with session.cursor() as cursor:
         cursor.execute(f"{definition.rstrip(';')} LIMIT 0")

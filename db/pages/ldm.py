@@ -11,6 +11,18 @@ TEXT = Path(__file__).with_name("ldm-151.txt")
 FUNCTIONS = {"T1:IAU compliant name for the object": ("object_name",)}
 """Line → functions of schema hven that answer it for a row."""
 
+DECISIONS = {
+    "T1:Average calibrated fluxes and errors in each filter": "0003-extended-object-flux",
+    "T1:Summary statistics for light curve variability": "0001-variability",
+    "T1:Summary statistics for image model residuals": "0002-residual-statistics",
+    "T2:Summary statistics for light curve variability": "0001-variability",
+    "T6:Telescope state information": "0010-exposure-state",
+    "T6:Camera state information": "0010-exposure-state",
+    "T6:Site conditions information": "0010-exposure-state",
+    "T6:Shutter trajectory information": "0010-exposure-state",
+}
+"""Line that the seed leaves open → the decision record (in docs/decisions) that closes it."""
+
 
 @dataclass(frozen=True)
 class Line:

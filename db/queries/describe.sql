@@ -1,7 +1,4 @@
--- comments: every COMMENT on schemas, tables, columns and constraints
-SELECT n.nspname, NULL, NULL, obj_description(n.oid, 'pg_namespace')
-FROM pg_namespace AS n
-UNION ALL
+-- comments: every COMMENT on tables, views, their columns and checks
 SELECT n.nspname, c.relname, a.attname, CASE WHEN a.attnum IS NULL THEN obj_description(c.oid, 'pg_class')
                                              ELSE col_description(c.oid, a.attnum) END
 FROM pg_class AS c

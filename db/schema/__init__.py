@@ -26,9 +26,21 @@ from db.schema import (
     hub as hub_tables,
 )
 
-FAMILIES = (
-    exposure, object, moving_object, measurement, coadd, alert, quality, staging, queue, efd, synthetic, hub_tables, manifest,
-)
+FAMILIES = {
+    "Hub": hub_tables,
+    "Exposures": exposure,
+    "Objects": object,
+    "Moving objects": moving_object,
+    "Measurements": measurement,
+    "Coadds": coadd,
+    "Alerts": alert,
+    "Quality": quality,
+    "Staging": staging,
+    "Queue and files": queue,
+    "Engineering and Facility Database": efd,
+    "Synthetic objects": synthetic,
+    "Metadata": manifest,
+}
 """Families in the order in which the documentation shows them."""
 
 SCIENCE = ("catalogue", "staging", "queue", "efd", "hven", "tap_schema")
@@ -58,15 +70,16 @@ def science(catalogue: str, plan: Plan, mini: bool = False) -> MetaData:
         With the truth tables of a mini Data Release.
     """
     names = (*SCIENCE, "synthetic") if mini else SCIENCE
-    return _bind({name: catalogue if name == "catalogue" else name for name in names}, plan)
+    return bind({name: catalogue if name == "catalogue" else name for name in names}, plan)
 
 
 def hub() -> MetaData:
     """Return the tables of the hub."""
-    return _bind({name: name for name in HUB}, None)
+    return bind({name: name for name in HUB}, None)
 
 
-def _bind(names: dict[str, str], plan: Plan | None) -> MetaData:
+def bind(names: dict[str, str], plan: Plan | None) -> MetaData:
+    """Return the tables of some logical schemas under real names."""
     bound = MetaData(naming_convention=NAMING)
     for table in metadata.sorted_tables:
         if table.schema in names:

@@ -13,5 +13,6 @@ COMPUTED: dict[str, tuple[Column, ...]] = {
         column("best_model_type", Text, unit="", ucd="meta.code.class", ldm="T1:Best fitting model type for the object",
                doc="Type of the model that fits the Object best"),
     ),
+    "source_sg": (),
 }
-"""View → the columns that it adds."""
+"""View of the catalogue → the columns that it adds."""
