@@ -57,6 +57,12 @@ def test_object_wide_finds_one_object_by_its_key(cursor):
     assert "Index Scan using object_pkey" in "".join(line for (line,) in cursor)
 
 
+def test_name_is_that_of_the_seed(cursor):
+    cursor.execute(OBJECT, (int(pack(ObjectId(2, 5, 0))),))
+    cursor.execute("SELECT name FROM object_wide")
+    assert cursor.fetchall() == [("LSST-DR2 J004000.00+200000.0",)]
+
+
 def test_object_wide_puts_fluxes_into_columns_of_their_bands(cursor):
     cursor.execute("INSERT INTO filter (filter_id, name) VALUES (2, 'g'), (3, 'r')")
     cursor.execute(OBJECT, (7,))
