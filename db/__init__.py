@@ -3,6 +3,8 @@
 commands: dict[str, str] = {
     "down": "db.cli.server:down",
     "status": "db.cli.server:show_status",
+    "backup": "db.cli.backup:backup",
+    "restore": "db.cli.backup:restore",
     "checksum": "db.cli.checksum:checksum",
     "sql": "db.cli.server:sql",
     "user": "db.cli.user:user",

@@ -1,9 +1,7 @@
 """A load that is cut short leaves nothing, and a rerun completes: the server killed, the disk full."""
 
 import os
-import shutil
 import signal
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,7 +13,6 @@ from db.cells import LoadError
 from db.cluster import Cluster, start, status, stop
 from db.connect import connect
 from db.load import load
-from db.settings import server_user
 
 ROWS = 1_000_000
 
@@ -56,20 +53,6 @@ def test_a_load_during_which_the_postmaster_is_killed_leaves_nothing(server):
     start(server)
     assert ask("SELECT count(*) FROM loaded") == 0
     assert load_rows().rows == ask("SELECT count(*) FROM loaded")
-
-
-@pytest.fixture
-def small_disk(new_folder):
-    """Return a folder of the server's user on a file system of 8 MB."""
-    folder = new_folder() / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", str(folder)]
-    if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("only root can mount a small disk")
-    owner = server_user()
-    os.chown(folder, owner.pw_uid, owner.pw_gid)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(database, small_disk):
