@@ -9,6 +9,7 @@ commands: dict[str, str] = {
     "sql": "db.cli.server:sql",
     "user": "db.cli.user:user",
     "docs": "db.cli.docs:docs",
+    "watchdog": "db.cli.watchdog:watchdog",
 }
 """Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use.
 

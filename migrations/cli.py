@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from db import inventory, settings
+from db import inventory, settings, watchdog
 from db.cluster import Cluster, status
 from db.server import bring_up
 
@@ -35,6 +35,7 @@ def up(listen: str | None, wanted: bool) -> None:
         click.echo(f"TCP: {state.listen} port {state.port}, certificate {Cluster().data / 'server.crt'}")
     if wanted and (started or not inventory.databases()):  # none: the first start was interrupted
         _upgrade()
+    watchdog.start(Cluster())
     inventory.write_services()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from db import settings
+from db import settings, watchdog
 from db.cluster import Cluster, ClusterError, status, stop
 from db.connect import dsn
 
@@ -17,6 +17,7 @@ def down() -> None:
     """Stop the database server."""
     if settings.uses_existing_server():
         raise ClusterError("the server that PG* variables name is not ours to stop", "unset them")
+    watchdog.stop(Cluster())
     click.echo("server stopped" if stop(Cluster()) else "server was not running")
 
 

@@ -22,7 +22,7 @@ ORDER BY 1
 -- end_sessions: end all sessions of a login
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = %(name)s::regrole
 
--- end_overlong: cancel statements and end transactions that are over the limits of their login, and say which
+-- end_overlong: cancel statements and end transactions that are over the limits of their login
 WITH policy AS (
     SELECT * FROM jsonb_to_recordset(%(limits)s)
                AS p (role name, statement float8, transaction float8, idle float8)
@@ -34,14 +34,14 @@ WITH policy AS (
     GROUP BY pg_roles.oid
 ), session AS (
     SELECT pid, usename, datname, CASE
-               WHEN now() - xact_start > transaction * interval '1 s' THEN 'transaction_timeout'
-               WHEN state LIKE 'idle in transaction%%' AND now() - state_change > idle * interval '1 s'
+               WHEN extract(epoch FROM now() - xact_start) > transaction THEN 'transaction_timeout'
+               WHEN state LIKE 'idle in transaction%%' AND extract(epoch FROM now() - state_change) > idle
                    THEN 'idle_in_transaction_session_timeout'
-               WHEN state = 'active' AND now() - query_start > statement * interval '1 s' THEN 'statement_timeout'
-           END AS over
+               WHEN state = 'active' AND extract(epoch FROM now() - query_start) > statement THEN 'statement_timeout'
+           END AS limit_name
     FROM pg_stat_activity JOIN login ON usesysid = oid
     WHERE backend_type = 'client backend'
 )
-SELECT pid, usename, datname, over,
-       CASE over WHEN 'statement_timeout' THEN pg_cancel_backend(pid) ELSE pg_terminate_backend(pid) END
-FROM session WHERE over IS NOT NULL
+SELECT pid, usename, datname, limit_name,
+       CASE limit_name WHEN 'statement_timeout' THEN pg_cancel_backend(pid) ELSE pg_terminate_backend(pid) END
+FROM session WHERE limit_name IS NOT NULL
