@@ -296,7 +296,8 @@ COMMENT ON FUNCTION hven.association_close(bigint, bigint, bigint, float8) IS
 
 CREATE OR REPLACE FUNCTION hven.associate_visit(visit_id bigint, jobs bigint[] DEFAULT NULL, parameters jsonb DEFAULT '{}')
 RETURNS jsonb
-LANGUAGE plpython3u
+LANGUAGE plpython3u SECURITY DEFINER  -- workers write no catalogue themselves
+SET search_path = pg_catalog, pg_temp
 AS $python$
 -- include: steps.py
 -- include: sky/healpix.py

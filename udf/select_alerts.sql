@@ -82,7 +82,8 @@ COMMENT ON FUNCTION hven.alerts_trim_list(bigint, bigint) IS
 
 CREATE OR REPLACE FUNCTION hven.select_alerts(visit_id bigint, parameters jsonb DEFAULT '{}')
 RETURNS jsonb
-LANGUAGE plpython3u
+LANGUAGE plpython3u SECURITY DEFINER  -- workers write no catalogue themselves
+SET search_path = pg_catalog, pg_temp
 AS $python$
 -- include: steps.py
 -- include: select_alerts.py

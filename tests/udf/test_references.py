@@ -132,7 +132,7 @@ def test_the_guard_reads_indexes_alone(cursor):
     cursor.execute("SELECT current_schema")
     (catalogue,) = cursor.fetchone()
     tile = ", tile" if catalogue != "level1" else ""
-    cursor.execute(f"INSERT INTO forced_source (forced_source_id, {COMMON}{tile}) SELECT n, 1000 + n, NULL, 4096 << 12,"
+    cursor.execute(f"INSERT INTO forced_source (forced_source_id, {COMMON}{tile}) SELECT n, 1000 + n, NULL, 1 << 24,"
                    f" 4096, 0, 1, 58107, 10, 20, 3{', 7' if tile else ''} FROM generate_series(1, 5000) AS n")  # fmt: skip
     cursor.execute("ANALYZE forced_source")
     cursor.execute("SELECT sum(pg_stat_get_xact_tuples_returned(inhrelid)) FROM pg_inherits"
