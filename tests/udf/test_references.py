@@ -16,6 +16,8 @@ MOVING = ("INSERT INTO moving_object (moving_object_id, name, eccentricity, peri
           " VALUES (%s, %s, 0, 1, 0)")  # fmt: skip
 ALERT = ("INSERT INTO alert (dia_source_id, ivorn, object_id, visit_id, exposure_id, rule, selected_tai)"
          " VALUES (1, 'ivo://x', %s, 4096, '{}', 'visit', 58107)")  # fmt: skip
+ROWS_READ = ("SELECT sum(pg_stat_get_xact_tuples_returned(inhrelid)) FROM pg_inherits"
+             " WHERE inhparent = 'forced_source'::regclass")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -130,15 +132,13 @@ def test_an_object_in_an_alert_goes_when_it_is_retired(cursor):
 def test_the_guard_reads_indexes_alone(cursor):
     """One Object among many: no table of measurements is read from end to end."""
     cursor.execute("SELECT current_schema")
-    (catalogue,) = cursor.fetchone()
-    tile = ", tile" if catalogue != "level1" else ""
-    cursor.execute(f"INSERT INTO forced_source (forced_source_id, {COMMON}{tile}) SELECT n, 1000 + n, NULL, 1 << 24,"
-                   f" 4096, 0, 1, 58107, 10, 20, 3{', 7' if tile else ''} FROM generate_series(1, 5000) AS n")  # fmt: skip
+    tile = ("", "") if cursor.fetchone()[0] == "level1" else (", tile", ", 7")
+    cursor.execute(f"INSERT INTO forced_source (forced_source_id, {COMMON}{tile[0]})"
+                   " SELECT n, 1000 + n, NULL, 1 << 24, 4096, 0, 1, 58107, 10, 20, 3"
+                   f"{tile[1]} FROM generate_series(1, 5000) AS n")  # fmt: skip
     cursor.execute("ANALYZE forced_source")
-    cursor.execute("SELECT sum(pg_stat_get_xact_tuples_returned(inhrelid)) FROM pg_inherits"
-                   " WHERE inhparent = 'forced_source'::regclass")  # fmt: skip
+    cursor.execute(ROWS_READ)
     before = cursor.fetchone()[0]
     cursor.execute("DELETE FROM object")
-    cursor.execute("SELECT sum(pg_stat_get_xact_tuples_returned(inhrelid)) FROM pg_inherits"
-                   " WHERE inhparent = 'forced_source'::regclass")  # fmt: skip
+    cursor.execute(ROWS_READ)
     assert cursor.fetchone()[0] == before
