@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from statistics import median
 
-BENCHMARKS = {"ingest": "How fast the loader brings rows into staging and into dia_source"}
+BENCHMARKS = {
+    "ingest": "How fast the loader brings rows into staging and into dia_source",
+    "search": "How fast a release's Objects are found in cones of four sizes",
+}
 """Name of a module here → what it measures. Each has `SIZES`, its default first, and `run(size) -> Measured`."""
 RUNS = 5  # of each candidate at least, in turns
 

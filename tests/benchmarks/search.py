@@ -1,0 +1,126 @@
+"""Cones on a release's Objects, against the best that the same rows allow in one plain table.
+
+The peers are a GiST index of pgSphere, q3c, and HEALPix ranges written by hand; the goal is each cone within 1.2
+of the best of them.
+"""
+
+from contextlib import closing
+
+import healpy
+import numpy as np
+
+from db.connect import connect
+from db.ids import ObjectId, object_pixel, pack
+from db.load import load
+from migrations.upgrade import create, create_release, upgrade
+from tests.benchmarks import Measured, Result, in_turns
+from tests.benchmarks.facts import production_server
+
+SIZES = {"million": 1_000_000, "1e7": 10_000_000, "tiny": 10_000}
+"""Objects."""
+RELEASE = ("dr1", 1)
+RADII = {"1 arcsec": 1.0, "1 arcmin": 60.0, "6 arcmin": 360.0, "1 degree": 3600.0}
+CONES = {"1 arcsec": 200, "1 arcmin": 200, "6 arcmin": 50, "1 degree": 5}
+"""Cones of one turn, at as many places."""
+BATCH = 500_000
+CAP_DEG = 20.0
+
+
+def run(objects: int) -> Measured:
+    """Measure."""
+    with production_server():
+        create("hub")
+        upgrade("hub")
+        create("release_template")
+        upgrade("release_template")
+        create_release(*RELEASE)
+        with closing(connect(RELEASE[0])) as session:
+            places = fill(session, objects)
+            _plain_table(session)
+            return Measured({"objects": objects}, [_compare(session, name, places) for name in RADII])
+
+
+def fill(session, objects: int) -> np.ndarray:
+    """Load Objects in the order of healpix29, as a release is clustered, and return some of their positions."""
+    rng = np.random.default_rng(7)
+    ra, dec = cap(objects, rng)
+    pixel = healpy.ang2pix(1 << 29, ra, dec, nest=True, lonlat=True)
+    order = np.argsort(pixel)
+    ra, dec, pixel = ra[order], dec[order], pixel[order]
+    place = object_pixel(pixel)
+    ids = pack(ObjectId(RELEASE[1], place, np.arange(objects) - np.searchsorted(place, place)))
+    with session, session.cursor() as cursor:
+        cursor.execute("SELECT pg_get_indexdef('object_position_idx'::regclass)")
+        (position_index,) = cursor.fetchone()
+        cursor.execute("DROP INDEX object_position_idx")  # building it afterwards takes a third of the time
+        for first in range(0, objects, BATCH):
+            part = slice(first, first + BATCH)
+            load(session, "object", {
+                "object_id": ids[part], "ra": ra[part], "dec": dec[part], "healpix29": pixel[part],
+                "mean_ra": ra[part], "mean_dec": dec[part],
+            })
+        cursor.execute(position_index)
+    _vacuum(session, "object")
+    chosen = rng.choice(objects, 1000)
+    return np.stack([ra[chosen], dec[chosen]], axis=-1).tolist()
+
+
+def cap(count: int, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions [deg] spread evenly over a cap round the pole of a galaxy-free field, off any axis."""
+    z = rng.uniform(np.cos(np.radians(CAP_DEG)), 1, count)
+    angle = rng.uniform(0, 360, count)
+    rotator = healpy.Rotator(rot=[0, -55, 0])
+    theta, phi = rotator(np.arccos(z), np.radians(angle))
+    return np.degrees(phi) % 360, 90 - np.degrees(theta)
+
+
+def _plain_table(session) -> None:
+    """Make the peers' table: the same rows, no partitions, an index of each kind."""
+    with session, session.cursor() as cursor:
+        cursor.execute("CREATE EXTENSION q3c SCHEMA public")
+        cursor.execute("CREATE TABLE plain AS SELECT * FROM object ORDER BY healpix29")
+        cursor.execute("CREATE INDEX ON plain USING gist (public.spoint_deg(ra, dec))")
+        cursor.execute("CREATE INDEX ON plain (public.q3c_ang2ipix(ra, dec))")
+        cursor.execute("CREATE INDEX ON plain (healpix29)")
+    _vacuum(session, "plain")
+
+
+def _vacuum(session, table: str) -> None:
+    session.autocommit = True
+    with session.cursor() as cursor:
+        cursor.execute(f"VACUUM ANALYZE {table}")
+    session.autocommit = False
+
+
+WAYS = {
+    "sky_cone": "SELECT count(mean_ra) FROM sky_cone(NULL::object, %(ra)s, %(dec)s, %(radius)s)",
+    "GiST": "SELECT count(mean_ra) FROM plain WHERE public.spoint_dwithin(public.spoint_deg(ra, dec),"
+            " public.spoint_deg(%(ra)s, %(dec)s), radians(%(radius)s / 3600))",
+    "q3c": "SELECT count(mean_ra) FROM plain WHERE q3c_radial_query(ra, dec, %(ra)s, %(dec)s, %(radius)s / 3600)",
+    "ranges": "SELECT count(t.mean_ra) FROM healpix_ranges_cone(%(ra)s, %(dec)s, %(radius)s) r"
+              " CROSS JOIN LATERAL (SELECT * FROM plain p WHERE p.healpix29 BETWEEN r.lowest AND r.highest OFFSET 0) t"
+              " WHERE r.inside OR sky_haversine(t.ra, t.dec, %(ra)s, %(dec)s) <= sin(radians(%(radius)s / 7200)) ^ 2",
+}
+"""Ways to count what lies in a cone, each touching a column of every row found."""
+
+
+def _compare(session, name: str, places: list) -> Result:
+    """Time one radius every way, in turns; all ways must find the same rows, but for pgSphere's tolerance."""
+    chosen, radius = places[: CONES[name]], RADII[name]
+    counts = {way: sum(_count(session, query, place, radius) for place in chosen) for way, query in WAYS.items()}
+    if len({count for way, count in counts.items() if way != "GiST"}) != 1:
+        raise RuntimeError(f"{name}: the ways disagree, {counts}")
+    seconds = in_turns({
+        way: lambda query=query: [_count(session, query, place, radius) for place in chosen] and None
+        for way, query in WAYS.items()
+    }, runs=7)
+    milliseconds = {way: 1000 * took / len(chosen) for way, took in seconds.items()}
+    best = min((way for way in WAYS if way != "sky_cone"), key=milliseconds.get)
+    return Result(f"sky_cone of {name}", milliseconds["sky_cone"], "ms", f"best of GiST, q3c, ranges: {best}",
+                  milliseconds[best], goal=1.2, higher_is_better=False)
+
+
+def _count(session, query: str, place: list, radius: float) -> int:
+    with session.cursor() as cursor:
+        cursor.execute(query, {"ra": place[0], "dec": place[1], "radius": float(radius)})
+        return cursor.fetchone()[0]
