@@ -26,9 +26,11 @@ def rules() -> dict:
     return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 
 
-def kind_of(layout: Layout) -> str:
-    """Return the kind of database whose rights hold until somebody freezes it."""
-    return "building" if layout.kind == "release" else layout.kind
+def kind_of(layout: Layout, state: str | None = None) -> str:
+    """Return the kind of a database, by its layout and the state of a release that the hub knows."""
+    if layout.kind != "release":
+        return layout.kind
+    return {"frozen": "frozen", "withdrawn": "frozen", "published": "published"}.get(state or "", "building")
 
 
 def group_of(schema: str, table: str) -> str:
@@ -76,6 +78,18 @@ def _grants(object_: str, cells: dict[str, tuple[str, ...]]) -> Iterator[Grant]:
     return ((privilege, object_, f"hven_{role}") for role, cell in cells.items() for privilege in cell)
 
 
+def difference(session: connection, layout: Layout, kind: str) -> tuple[set[Grant], set[Grant]]:
+    """Return what a database grants beyond `rights.yaml`, and what it fails to grant."""
+    names = list(layout.schemas().values())
+    roles = [*(f"hven_{role}" for role in rules()["roles"]), FROZEN_OWNER]
+    with session.cursor() as cursor:
+        cursor.execute(queries("rights")["relations"], {"schemas": names})
+        due = wanted(layout, kind, cursor.fetchall())
+        cursor.execute(queries("rights")["present"], {"schemas": [*names, SHARED], "roles": roles})
+        present = set(cursor)
+    return present - due, due - present
+
+
 def apply(session: connection, layout: Layout, kind: str | None = None) -> int:
     """Bring the GRANTs of one database in line with `rights.yaml`; the caller commits.
 
@@ -93,18 +107,11 @@ def apply(session: connection, layout: Layout, kind: str | None = None) -> int:
     int
         How many privileges were taken away or given; 0 if all was as it should be.
     """
-    names = layout.schemas().values()
-    roles = [*(f"hven_{role}" for role in rules()["roles"]), FROZEN_OWNER]
-    values = {"schemas": [*names, SHARED], "roles": roles}
-    with session.cursor() as cursor:
-        cursor.execute(queries("rights")["relations"], {"schemas": list(names)})
-        due = wanted(layout, kind or kind_of(layout), cursor.fetchall())
-        cursor.execute(queries("rights")["present"], values)
-        taken = set(cursor) - due
-        _execute(cursor, (f"REVOKE {privilege} ON {object_} FROM {role}" for privilege, object_, role in taken))
-        cursor.execute(queries("rights")["present"], values)  # again: taking a table's right takes its columns' too
-        given = due - set(cursor)
-        _execute(cursor, (f"GRANT {privilege} ON {object_} TO {role}" for privilege, object_, role in given))
+    kind = kind or kind_of(layout)
+    taken, _ = difference(session, layout, kind)
+    _execute(session, (f"REVOKE {privilege} ON {object_} FROM {role}" for privilege, object_, role in taken))
+    _, given = difference(session, layout, kind)  # again: taking a table's right takes its columns' too
+    _execute(session, (f"GRANT {privilege} ON {object_} TO {role}" for privilege, object_, role in given))
     return len(taken) + len(given)
 
 
@@ -112,12 +119,14 @@ def give(session: connection, schemas: Iterable[str], owner: str) -> None:
     """Make one role the owner of schemas, and of every table and partition in them; the caller commits."""
     with session.cursor() as cursor:
         cursor.execute(queries("rights")["ownership"], {"schemas": list(schemas), "owner": owner})
-        _execute(cursor, (statement for (statement,) in cursor.fetchall()))
+        statements = [statement for (statement,) in cursor]
+    _execute(session, statements)
 
 
-def _execute(cursor, statements: Iterable[str]) -> None:
+def _execute(session: connection, statements: Iterable[str]) -> None:
     if text := ";\n".join(sorted(statements)):
-        cursor.execute(text)
+        with session.cursor() as cursor:
+            cursor.execute(text)
 
 
 def markdown() -> str:
@@ -149,9 +158,9 @@ member of it. Every cell below is proven by a real login in `tests/db/test_right
 
 _FUNCTIONS = """\
 Functions in the schema `hven` may be executed by those whom the head of their file in `udf/` names. PUBLIC, the
-role of everybody, gets nothing: neither a database nor the right to make large objects. Partitions are reached
-through their parents only. The owner of what is frozen is `hven_frozen`, which has no members, so that only the
-superuser can change it; the queue of a frozen database goes on."""
+role of everybody, gets nothing: no database, no large objects, no advisory locks that outlive a transaction.
+Partitions are reached through their parents only. The owner of what is frozen is `hven_frozen`, which has no
+members, so that only the superuser can change it; the queue of a frozen database goes on."""
 
 _GROUPS = """\
 A schema's name stands for its tables that no other group names. `catalogue` is the schema that carries the name

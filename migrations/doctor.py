@@ -5,14 +5,18 @@ from contextlib import closing
 
 from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
+from psycopg2.extensions import connection
 
 from db import doctor as look
+from db import rights
 from db.connect import ConnectionFailed, connect
 from db.databases import HUB, layout
 from db.doctor import Finding
 from db.queries import queries
 from migrations.upgrade import configuration, head
 from udf.deploy import difference
+
+FROZEN = {"frozen", "published", "withdrawn"}  # states in which a database keeps its schema
 
 
 def diagnose() -> Iterator[Finding]:
@@ -26,13 +30,13 @@ def diagnose() -> Iterator[Finding]:
     yield from look.server(databases)
     if HUB not in databases:
         yield Finding("databases", ", ".join(databases) or "none", "`hven upgrade` makes them")
-    frozen = _frozen() if HUB in databases else set()
+    states = _states() if HUB in databases else {}
     for database in databases:
-        yield from database_findings(database, database in frozen)
+        yield from database_findings(database, states.get(database))
 
 
-def database_findings(database: str, frozen: bool = False) -> Iterator[Finding]:
-    """Compare one database with the tree: extensions, schema revision, deployed functions.
+def database_findings(database: str, state: str | None = None) -> Iterator[Finding]:
+    """Compare one database with the tree: extensions, schema revision, rights, deployed functions.
 
     A frozen release keeps its revision, and the functions that this revision can have.
     """
@@ -44,7 +48,8 @@ def database_findings(database: str, frozen: bool = False) -> Iterator[Finding]:
             return
         cursor.execute(queries("doctor")["revision"])
         (found,) = cursor.fetchone()
-        yield revision(database, found, frozen)
+        yield revision(database, found, state in FROZEN)
+        yield _rights(session, database, state)
         catalogue = None if database == HUB else layout(database).catalogue
         differs = difference(session, catalogue, revisions=_revisions(found))
         text = ", ".join(f"{name} {how}" for name, how in differs.items()) or "as in the tree"
@@ -69,7 +74,20 @@ def _revisions(last: str) -> set[str]:
         return set()
 
 
-def _frozen() -> set[str]:
+def _rights(session: connection, database: str, state: str | None) -> Finding:
+    """Compare the GRANTs of a database with `db/rights.yaml`."""
+    known = layout(database)
+    beyond, missing = rights.difference(session, known, rights.kind_of(known, state))
+    if not beyond | missing:
+        return Finding(f"{database}: rights", "as in db/rights.yaml")
+    said = [f"{privilege} on {object_} for {role} is {what}"
+            for grants, what in ((beyond, "too much"), (missing, "missing"))
+            for privilege, object_, role in sorted(grants)[:2]]  # fmt: skip
+    remedy = "`hven upgrade` brings them in line" if state not in FROZEN else f"freeze {database} again"
+    return Finding(f"{database}: rights", f"{len(beyond | missing)} differ, such as {'; '.join(said)}", remedy)
+
+
+def _states() -> dict[str, str]:
     with closing(connect(HUB)) as session, session.cursor() as cursor:
-        cursor.execute(queries("doctor")["frozen"])
-        return {name for (name,) in cursor}
+        cursor.execute(queries("doctor")["states"])
+        return dict(cursor.fetchall())

@@ -15,5 +15,5 @@ SELECT to_regclass('hven.alembic_version') IS NOT NULL AND to_regclass('hven.fun
 -- revision: schema revision of this database
 SELECT version_num FROM hven.alembic_version;
 
--- frozen: databases whose schema stays as it is
-SELECT database FROM hub.science_database WHERE state IN ('frozen', 'published', 'withdrawn');
+-- states: where the databases that the hub knows stand in their lives
+SELECT database, state FROM hub.science_database;

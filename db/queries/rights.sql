@@ -19,9 +19,11 @@ WITH acl AS (
     FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
     WHERE relnamespace::regnamespace::text = ANY (%(schemas)s) AND attacl IS NOT NULL
     UNION ALL
-    -- Large objects are tables without owner's schema, quota or documentation: PUBLIC may make them by default.
+    -- By default everybody may store large objects, which know no quota, and hold locks for as long as a session.
     SELECT 'FUNCTION ' || oid::regprocedure, NULL, proowner, coalesce(proacl, acldefault('f', proowner))
-    FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')
+    FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname IN (
+        'lo_creat', 'lo_create', 'lo_from_bytea', 'pg_advisory_lock', 'pg_advisory_lock_shared',
+        'pg_try_advisory_lock', 'pg_try_advisory_lock_shared')
 ), entry AS (
     SELECT object, part, owner, grantee, privilege_type FROM acl, aclexplode(acl)
 )

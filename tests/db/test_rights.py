@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from psycopg2.errors import InsufficientPrivilege
 
-from db import databases, freeze, rights, users
+from db import databases, freeze, queue, rights, users
 from db.connect import connect, dsn
 from db.release import ReleaseError
 from migrations import upgrade
@@ -119,6 +119,7 @@ def test_the_door(places, kind, role):
             assert outcome(cursor, f"CREATE TABLE {schema}.mine (id bigint)") == "refused"
         assert outcome(cursor, "CREATE SCHEMA mine") == "refused"
         assert outcome(cursor, "SELECT lo_from_bytea(0, 'x')") == "refused"
+        assert outcome(cursor, "SELECT pg_advisory_lock(1)") == "refused"
 
 
 @pytest.mark.parametrize(("kind", "role", "group"), CELLS)
@@ -298,11 +299,20 @@ def test_an_operator_acknowledges_feedback_and_retries_a_job(database):
     with closing(connect(database)) as session, session, session.cursor() as cursor:
         rights.apply(session, databases.layout(database))
         cursor.execute("INSERT INTO ocs_feedback (topic, message) VALUES ('seeing', '{}')")
-        cursor.execute("INSERT INTO queue.production (kind, name, software_version) VALUES ('alert', 'night', '0')")
-        cursor.execute("INSERT INTO queue.job (production_id, kind, key, state) SELECT 1, 'x', 'x', 'dead'")
+    with closing(login(database, "worker")) as session, session, session.cursor() as cursor:
+        production = queue.start_production(cursor, queue.Production("alert", "night", "0"))
+        jobs = [queue.NewJob("x", "1"), queue.NewJob("x", "2", requires=["1"]), queue.NewJob("x", "3", max_attempts=1)]
+        queue.enqueue(cursor, production, jobs)
+        queue.finish(cursor, queue.claim(cursor, "me"))
+        queue.give_back(cursor, queue.claim(cursor, "me"))
+        queue.heartbeat(cursor, job := queue.claim(cursor, "me"))
+        queue.fail(cursor, job, "why", final=True)
+        queue.tend(cursor)
     with closing(login(database, "operator")) as session, session.cursor() as cursor:
         cursor.execute("UPDATE ocs_feedback SET acknowledged = now(), acknowledged_by = session_user")
-        cursor.execute("UPDATE queue.job SET state = 'ready', run_after = now() WHERE state = 'dead'")
-        assert cursor.rowcount == 1
+        assert queue.retry(cursor, [job.job_id]) == [job.job_id]
+        assert queue.cancel(cursor, [job.job_id]) == [job.job_id]
+        cursor.execute("UPDATE queue.production SET state = 'paused'")
+        assert set(queue.counts(cursor)) == {"done", "cancelled", "ready"}
         assert outcome(cursor, "UPDATE ocs_feedback SET message = '[]'") == "refused"
         assert outcome(cursor, "UPDATE queue.job SET result = '{}'") == "refused"

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from db.connect import connect
 from migrations.cli import doctor
 from migrations.doctor import database_findings, diagnose, revision
+from migrations.upgrade import upgrade
 
 
 @pytest.fixture
@@ -44,6 +45,16 @@ def test_changed_and_missing_functions(database, session):
     *_, functions = database_findings(database)
     assert functions.found == "fail missing, ids changed"
     assert functions.remedy == "`hven upgrade` deploys them"
+
+
+def test_rights_that_are_not_in_the_table(database, session):
+    upgrade(database)
+    session.execute("GRANT UPDATE ON level1.object TO hven_scientist")
+    session.execute("REVOKE SELECT ON level1.object FROM hven_operator")
+    found = next(finding for finding in database_findings(database) if finding.what.endswith("rights"))
+    assert found.found == ("2 differ, such as UPDATE on TABLE level1.object for hven_scientist is too much;"
+                           " SELECT on TABLE level1.object for hven_operator is missing")
+    assert found.remedy == "`hven upgrade` brings them in line"
 
 
 def test_database_that_was_never_migrated(database, session):
