@@ -53,13 +53,19 @@ def server_processes(data: Path) -> list[int]:
     return sorted(found)
 
 
+def postmaster_file(data: Path) -> list[str]:
+    """Return the lines of `postmaster.pid`, the first of them the process id; none if that does not run."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        return lines if int(lines[0]) in server_processes(data) else []
+    except (OSError, ValueError, IndexError):
+        return []
+
+
 def postmaster(data: Path) -> int | None:
     """Return the id of the running postmaster of `data`, or None."""
-    try:
-        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pid if pid in server_processes(data) else None
+    lines = postmaster_file(data)
+    return int(lines[0]) if lines else None
 
 
 def end_orphans(data: Path) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from db import settings
 from db.cluster import Cluster, ClusterError, create, start, status, stop
+from db.cluster_faults import own_file
 from db.connect import connect
 from db.processes import server_processes
 from db.server import check_python
@@ -146,7 +147,7 @@ def test_home_that_the_server_cannot_enter(home):
 
 
 def test_home_that_cannot_be_written():
-    with pytest.raises(ClusterError, match="cannot write to /proc/hven"):
+    with pytest.raises(ClusterError, match="cannot use /proc/hven"):
         start(Cluster(Path("/proc/hven")))
 
 
@@ -187,6 +188,17 @@ def test_home_of_an_unusual_name(home, monkeypatch, name):
     finally:
         stop(own, "immediate")
         own.run.rmdir()
+
+
+def test_files_are_never_written_through_a_link(home):
+    target = home / "target"
+    target.write_text("precious")
+    link = home / "hven.conf"
+    link.symlink_to(target)
+    own_file(link, "new")
+    assert target.read_text() == "precious"
+    assert link.read_text() == "new"
+    assert not link.is_symlink()
 
 
 def _folder_of_server(folder):
