@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager
 
 from sqlalchemy import Connection, NullPool
 
+from db import inventory
 from db.connect import connect, engine
 from db.databases import HUB, TEMPLATE, Layout, layout
 from db.errors import HvenError
@@ -26,6 +27,8 @@ class DatabaseDiffers(HvenError):
 def read(names: Iterable[str]) -> list[Database]:
     """Read databases by the names that users know; `release` is the template that releases begin as.
 
+    A frozen release keeps the schema that it was frozen with, and is not compared.
+
     Raises
     ------
     DatabaseDiffers
@@ -33,9 +36,10 @@ def read(names: Iterable[str]) -> list[Database]:
     """
     found: list[Database] = []
     differences: list[str] = []
+    frozen = {one.name for one in inventory.databases() if one.state in ("frozen", "published", "withdrawn")}
     for name in names:
         with _opened(name) as (connection, its):
-            told = live.differences(connection, its)
+            told = [] if name in frozen else live.differences(connection, its)
             if not told:
                 found.append(site.read(connection, its, name))
                 told = [] if its.kind == "hub" else site.unanswered(found[-1])

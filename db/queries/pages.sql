@@ -52,6 +52,9 @@ SELECT p.proname AS name,
        l.lanname AS language,
        CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,
        p.proparallel = 's' AS is_parallel,
+       EXISTS (SELECT FROM aclexplode(p.proacl) WHERE grantee = 0 AND privilege_type = 'EXECUTE') AS is_public,
+       (SELECT string_agg(grantee::regrole::text, ', ' ORDER BY grantee::regrole::text) FROM aclexplode(p.proacl)
+         WHERE grantee NOT IN (0, p.proowner) AND privilege_type = 'EXECUTE') AS roles,
        obj_description(p.oid, 'pg_proc') AS comment
 FROM pg_proc AS p
 JOIN pg_language AS l ON l.oid = p.prolang

@@ -4,9 +4,11 @@ from contextlib import closing
 
 import psycopg2
 import pytest
+from sqlalchemy import NullPool
 
-from db import ids, release
-from db.connect import connect
+from db import databases, ids, release
+from db.connect import connect, engine
+from db.pages import live
 from db.queries import queries
 from migrations.compare import differences
 from migrations.upgrade import create_release
@@ -27,6 +29,11 @@ def made(request, hub):
 
 def test_it_is_what_the_models_ask_for(made):
     assert differences(made[0]) == []
+
+
+def test_it_is_described_as_the_models_are(made):
+    with engine(made[0], poolclass=NullPool).connect() as connection:
+        assert live.differences(connection, databases.layout(made[0])) == []
 
 
 def test_names_mean_its_own_catalogue(made):
