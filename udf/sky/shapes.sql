@@ -5,14 +5,19 @@
 -- execute: public
 --
 -- Scalar checks are inlined. They are written as OR, since the planner then knows that nearly all rows pass; and
--- what follows OR depends on the arguments, so that it is never evaluated before its time.
+-- what follows OR depends on the arguments, so that it is never evaluated before its time. It is PL/pgSQL so that
+-- it is not inlined too: that would make each plan of a small query dearer than its run.
 
 CREATE OR REPLACE FUNCTION hven.sky_refuse_radius(radius_arcsec float8, highest_arcsec float8)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 1
-RETURN hven.fail(
-    false, 'VN011', 'radius is ' || radius_arcsec::text || ', allowed is 0 to ' || highest_arcsec::text || ' arcsec',
-    'give the radius in arcsec');
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1
+AS $$
+BEGIN
+    RETURN hven.fail(
+        false, 'VN011', 'radius is ' || radius_arcsec::text || ', allowed is 0 to ' || highest_arcsec::text || ' arcsec',
+        'give the radius in arcsec');
+END
+$$;
 
 COMMENT ON FUNCTION hven.sky_refuse_radius(float8, float8) IS
 'Raises VN011 for a radius that is not within 0 and a highest one; NULL for NULL.';
@@ -38,11 +43,15 @@ COMMENT ON FUNCTION hven.sky_radians(float8, float8) IS
 
 CREATE OR REPLACE FUNCTION hven.sky_refuse_position(ra_deg float8, dec_deg float8)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 1
-RETURN hven.fail(
-    false, 'VN010', 'position is (' || ra_deg::text || ', ' || dec_deg::text
-    || '), allowed are a finite right ascension and a declination from -90 to 90 deg',
-    'check the order and the unit of the coordinates');
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1
+AS $$
+BEGIN
+    RETURN hven.fail(
+        false, 'VN010', 'position is (' || ra_deg::text || ', ' || dec_deg::text
+        || '), allowed are a finite right ascension and a declination from -90 to 90 deg',
+        'check the order and the unit of the coordinates');
+END
+$$;
 
 COMMENT ON FUNCTION hven.sky_refuse_position(float8, float8) IS
 'Raises VN010 for a position that is not on the sky; NULL for NULL.';
@@ -58,14 +67,27 @@ COMMENT ON FUNCTION hven.sky_is_position(float8, float8) IS
 'true for a position on the sky [deg], NULL for NULL, else VN010.';
 
 
+CREATE OR REPLACE FUNCTION hven.sky_is_declination(ra_deg float8, dec_deg float8)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN dec_deg BETWEEN -90 AND 90 OR hven.sky_refuse_position(ra_deg, dec_deg);
+
+COMMENT ON FUNCTION hven.sky_is_declination(float8, float8) IS
+'sky_is_position without a look at the right ascension, for each row of a table.';
+
+
 CREATE OR REPLACE FUNCTION hven.sky_refuse_ellipse(
     semi_major_arcsec float8, semi_minor_arcsec float8, position_angle_deg float8)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 1
-RETURN hven.fail(
-    false, 'VN011', 'axes are ' || semi_major_arcsec::text || ' and ' || semi_minor_arcsec::text || ' arcsec at '
-    || position_angle_deg::text || ' deg, allowed is 0 < semi_minor <= semi_major < 324000',
-    'give the major axis first');
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1
+AS $$
+BEGIN
+    RETURN hven.fail(
+        false, 'VN011', 'axes are ' || semi_major_arcsec::text || ' and ' || semi_minor_arcsec::text || ' arcsec at '
+        || position_angle_deg::text || ' deg, allowed is 0 < semi_minor <= semi_major < 324000',
+        'give the major axis first');
+END
+$$;
 
 COMMENT ON FUNCTION hven.sky_refuse_ellipse(float8, float8, float8) IS
 'Raises VN011 for axes that are no ellipse''s; NULL for NULL.';
