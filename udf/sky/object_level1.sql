@@ -1,19 +1,29 @@
--- Cones of Objects: sky_cone for the one table that most are asked of, which the planner can inline. A set form for
--- any table is PL/pgSQL, and its rows are stored before they are read: for 300,000 rows as long as finding them.
+-- sky_cone on the live Objects: what the general form gives, by a statement that is planned once a session.
 -- minimum revision: science_0001
 -- databases: level1
--- requires: sky/cone
+-- requires: sky/cone sky/cover
 -- execute: public
 
-CREATE OR REPLACE FUNCTION hven.sky_cone(
-    object_row :catalogue.object, ra_deg float8, dec_deg float8, radius_arcsec float8)
+CREATE OR REPLACE FUNCTION hven.sky_cone(table_row :catalogue.object, ra_deg float8, dec_deg float8, radius_arcsec float8)
 RETURNS SETOF :catalogue.object
-LANGUAGE sql STABLE PARALLEL SAFE COST 1000 ROWS 100
+LANGUAGE plpgsql STABLE PARALLEL SAFE COST 1000 ROWS 100
 AS $$
-    SELECT o.* FROM hven.healpix_ranges_cone(ra_deg, dec_deg, radius_arcsec, hven.cover_depth(radius_arcsec)) r,
-        LATERAL (SELECT * FROM :catalogue.object o WHERE o.healpix29 BETWEEN r.lowest AND r.highest OFFSET 0) o
-    WHERE r.inside OR hven.sky_haversine(o.ra, o.dec, ra_deg, dec_deg) <= sin(radians(radius_arcsec / 7200)) ^ 2
+DECLARE
+    haversine constant float8 := sin(radians(radius_arcsec / 7200)) ^ 2;
+BEGIN
+    IF hven.sky_is_position(ra_deg, dec_deg) IS NULL OR hven.sky_is_radius(radius_arcsec) IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT o.*
+    FROM hven.cover_cone(ra_deg, dec_deg, radius_arcsec,
+                         CASE WHEN radius_arcsec <= 10 THEN 0 WHEN radius_arcsec <= 120 THEN 1
+                              WHEN radius_arcsec <= 1200 THEN 2 ELSE 3 END) r
+    CROSS JOIN LATERAL (
+        SELECT * FROM :catalogue.object o WHERE o.healpix29 BETWEEN r.lowest AND r.highest OFFSET 0
+    ) o
+    WHERE r.inside OR hven.sky_haversine(o.ra, o.dec, ra_deg, dec_deg) <= haversine;
+END
 $$;
 
 COMMENT ON FUNCTION hven.sky_cone(:catalogue.object, float8, float8, float8) IS
-'The Objects within a radius [arcsec] of a position [deg]: sky_cone(NULL::object, …) as part of the query that calls it.';
+'The live Objects within a radius [arcsec] of a position [deg]; the general sky_cone, made for this table.';

@@ -1,26 +1,35 @@
--- Cones of Objects: sky_cone for the one table that most are asked of, which the planner can inline. A set form for
--- any table is PL/pgSQL, and its rows are stored before they are read: for 300,000 rows as long as finding them.
+-- sky_cone on a release's Objects: what the general form gives, by statements that are planned once a session.
 -- minimum revision: science_0001
 -- databases: release
--- requires: sky/cone
+-- requires: sky/cone sky/cover
 -- execute: public
---
--- A release's Objects have a GiST index, which is best for small cones. The branch that does not apply is left out
--- where the radius is a constant, and else not executed.
 
-CREATE OR REPLACE FUNCTION hven.sky_cone(
-    object_row :catalogue.object, ra_deg float8, dec_deg float8, radius_arcsec float8)
+CREATE OR REPLACE FUNCTION hven.sky_cone(table_row :catalogue.object, ra_deg float8, dec_deg float8, radius_arcsec float8)
 RETURNS SETOF :catalogue.object
-LANGUAGE sql STABLE PARALLEL SAFE COST 1000 ROWS 100
+LANGUAGE plpgsql STABLE PARALLEL SAFE COST 1000 ROWS 100
 AS $$
-    SELECT o.* FROM :catalogue.object o
-    WHERE radius_arcsec <= 300 AND hven.sky_within(o.ra, o.dec, ra_deg, dec_deg, radius_arcsec)
-    UNION ALL
-    SELECT o.* FROM hven.healpix_ranges_cone(ra_deg, dec_deg, radius_arcsec, hven.cover_depth(radius_arcsec)) r,
-        LATERAL (SELECT * FROM :catalogue.object o WHERE o.healpix29 BETWEEN r.lowest AND r.highest OFFSET 0) o
-    WHERE NOT radius_arcsec <= 300 AND (
-        r.inside OR hven.sky_haversine(o.ra, o.dec, ra_deg, dec_deg) <= sin(radians(radius_arcsec / 7200)) ^ 2)
+DECLARE
+    haversine constant float8 := sin(radians(radius_arcsec / 7200)) ^ 2;
+BEGIN
+    IF hven.sky_is_position(ra_deg, dec_deg) IS NULL OR hven.sky_is_radius(radius_arcsec) IS NULL THEN
+        RETURN;
+    END IF;
+    -- Small cones cost least through the GiST index; larger ones by ranges, in the order in which the rows lie.
+    IF radius_arcsec <= 400 THEN
+        RETURN QUERY SELECT o.* FROM :catalogue.object o
+        WHERE public.spoint_dwithin(public.spoint_deg(o.ra, o.dec), public.spoint_deg(ra_deg, dec_deg),
+                                    radians(radius_arcsec / 3600) + 4e-9)
+          AND hven.sky_haversine(o.ra, o.dec, ra_deg, dec_deg) <= haversine;
+    ELSE
+        RETURN QUERY SELECT o.*
+        FROM hven.cover_cone(ra_deg, dec_deg, radius_arcsec, CASE WHEN radius_arcsec <= 1200 THEN 2 ELSE 3 END) r
+        CROSS JOIN LATERAL (
+            SELECT * FROM :catalogue.object o WHERE o.healpix29 BETWEEN r.lowest AND r.highest OFFSET 0
+        ) o
+        WHERE r.inside OR hven.sky_haversine(o.ra, o.dec, ra_deg, dec_deg) <= haversine;
+    END IF;
+END
 $$;
 
 COMMENT ON FUNCTION hven.sky_cone(:catalogue.object, float8, float8, float8) IS
-'The Objects within a radius [arcsec] of a position [deg]: sky_cone(NULL::object, …) as part of the query that calls it.';
+'The Objects within a radius [arcsec] of a position [deg]; the general sky_cone, made for this table.';
