@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 
 import psycopg2
@@ -156,10 +156,14 @@ def _open_to_us(database: str) -> Iterator[None]:
     with closing(connect(MAINTENANCE)) as session, session.cursor() as cursor:
         session.autocommit = True
         cursor.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
+        closed = f"ALTER DATABASE {database} ALLOW_CONNECTIONS false IS_TEMPLATE true"
         try:
             yield
-        finally:
-            cursor.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false IS_TEMPLATE true")
+        except BaseException:
+            with suppress(psycopg2.Error):  # the server may be gone, and what went wrong matters more
+                cursor.execute(closed)
+            raise
+        cursor.execute(closed)
 
 
 def check_pgsphere(connection: Connection, database: str) -> None:
