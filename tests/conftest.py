@@ -92,14 +92,14 @@ def home(new_folder, monkeypatch) -> Path:
 @pytest.fixture
 def database(template) -> Iterator[str]:
     """Return the name of a fresh clone of the template, dropped after the test."""
-    with _clone(template, "level1_clone"):
+    with clone(template, "level1_clone"):
         yield "level1_clone"
 
 
 @pytest.fixture(scope="session")
 def shared_database(template) -> Iterator[str]:
     """Return the name of a clone that no test changes for good."""
-    with _clone(template, "level1_shared"):
+    with clone(template, "level1_shared"):
         yield "level1_shared"
 
 
@@ -113,7 +113,8 @@ def connection(shared_database):
 
 
 @contextmanager
-def _clone(template, name: str) -> Iterator[None]:
+def clone(template, name: str) -> Iterator[None]:
+    """Keep a clone of the template while it is used."""
     janitor = DatabaseJanitor(
         user=template.user,
         host=template.host,

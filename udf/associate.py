@@ -15,6 +15,8 @@ from udf.sky.cover import cover_cones
 
 QUANTUM = 2.0**-20  # of log likelihood: gains are compared as multiples of it, so that ties are exact
 
+DRIFT_ARCSEC = 0.3  # how far mean positions may lie from indexed ones; Objects beyond stand in object_moved
+
 
 class RefusedError(ValueError):
     """What association refuses: SQLSTATE, message and hint."""
@@ -32,8 +34,6 @@ class Parameters:
     ----------
     radius_arcsec : float
         Objects whose mean position is further than this from a detection are not considered.
-    drift_arcsec : float
-        How far mean positions may lie from indexed ones; Objects beyond stand in `object_moved`.
     missing_err_arcsec, floor_arcsec : float
         Positional error of one axis where none was measured; systematic error added to each in quadrature.
     new_density : float
@@ -53,7 +53,6 @@ class Parameters:
     """
 
     radius_arcsec: float = 1.0
-    drift_arcsec: float = 0.3
     missing_err_arcsec: float = 0.2
     floor_arcsec: float = 0.01
     new_density: float = 1e-5
@@ -116,7 +115,7 @@ class Objects:
     footprints : Places
         The moments of the footprint as covariance, NaN where there is none.
     seen, holds : ndarray of bool
-        Whether there are DiaSources; whether it is not withdrawn.
+        Whether there are DiaSources; whether it may be matched.
     """
 
     ids: np.ndarray
@@ -135,7 +134,7 @@ def detections(columns, parameters):
     return Detections(ids, healpix29, place, np.nan_to_num(extendedness), is_positive, usable)
 
 
-def objects(columns, parameters):
+def objects(columns, before, parameters):
     """Objects, and the range in which each was found.
 
     Parameters
@@ -143,6 +142,9 @@ def objects(columns, parameters):
     columns : list of ndarray
         range, id, ra, dec, ra_err, dec_err, covariance, extendedness, ixx, iyy, ixy, seen, holds; an Object
         may be found in several ranges.
+    before : mapping
+        Lists of Objects, or None: `linked` to what the Visit keeps of an earlier pass, which are not to be had again,
+        and `freed` by what is replaced, which are to be had even if they were withdrawn.
 
     Returns
     -------
@@ -153,6 +155,8 @@ def objects(columns, parameters):
     number, all_ids, *columns = columns
     ids, first, row = np.unique(all_ids, return_index=True, return_inverse=True)
     ra, dec, ra_err, dec_err, both, extendedness, ixx, iyy, ixy, seen, holds = (column[first] for column in columns)
+    holds |= np.isin(ids, before["freed"] or [])
+    holds &= ~np.isin(ids, before["linked"] or [])
     place = measured(ra, dec, ra_err, dec_err, both, parameters.missing_err_arcsec, 0.0)
     return Objects(ids, place, np.nan_to_num(extendedness), Places(ra, dec, ixx, iyy, ixy), seen, holds), number, row
 
@@ -198,8 +202,19 @@ def ranges(detections, parameters):
     which, lowest, highest : ndarray of int64
         Index of the detection, and first and last order-29 pixel, for each range.
     """
-    radius = np.full(detections.ids.size, (parameters.radius_arcsec + parameters.drift_arcsec) * ARCSEC)
+    radius = np.full(detections.ids.size, (parameters.radius_arcsec + DRIFT_ARCSEC) * ARCSEC)
     return cover_cones(detections.places.ra, detections.places.dec, radius)
+
+
+def tiles(lowest, highest):
+    """Pixels of order 6 that ranges of healpix29 begin and end in: what Visits must not change at the same time."""
+    return np.unique(np.append(lowest, highest) >> 46)
+
+
+def seen_before(found, object_ids):
+    """Those of the Objects found that are in a list and had DiaSources before."""
+    objects = found[0]
+    return objects.ids[objects.seen & np.isin(objects.ids, object_ids)]
 
 
 def assign(which, target, gain):

@@ -87,14 +87,14 @@ SET search_path = pg_catalog, pg_temp
 AS $python$
 -- include: steps.py
 -- include: select_alerts.py
-steps = Steps(plpy, SD)
+call = Steps(plpy, SD)
 try:
     p = Parameters.of(parameters)
 except RefusedError as refused:
     plpy.error(str(refused), hint=refused.remedy, sqlstate=refused.code)
-alerts = steps.call("alerts_insert(bigint, jsonb)", visit_id, p.json())
-trimmed = steps.call("alerts_trim_list(bigint, bigint)", visit_id, p.most_forced)
-return steps.report(**alerts, **trimmed)
+alerts = call("alerts_insert(bigint, jsonb)", visit_id, p.json())
+trimmed = call("alerts_trim_list(bigint, bigint)", visit_id, p.most_forced)
+return call.report(**alerts, **trimmed)
 $python$;
 
 COMMENT ON FUNCTION hven.select_alerts(bigint, jsonb) IS

@@ -27,7 +27,7 @@ from db.columns import (
     table,
 )
 
-LIGHT_CURVE = ("midpoint_tai", "filter_id", "psf_flux", "psf_flux_err")
+LIGHT_CURVE = ("midpoint_tai", "filter_id", "psf_flux", "psf_flux_err", "time_withdrawn")
 
 
 def identity(own: str, table_number: int, own_line: str, exposure_line: str = "Exposure ID") -> list:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from db.connect import connect
+from tests.conftest import clone
+from tests.udf.night import Night
 from udf.sky.cover import unit_vectors
 
 SEED = 20110804
@@ -91,3 +93,21 @@ def _savepoint(request):
         cursor.execute("SAVEPOINT test")
         yield
         cursor.execute("ROLLBACK TO SAVEPOINT test")
+
+
+@pytest.fixture(scope="session")
+def begun_night(template):
+    """Return a simulated night before its first Visit, in an uncommitted transaction."""
+    with clone(template, "level1_night"):
+        night = Night(connect("level1_night"))
+        night.begin()
+        yield night
+        night.session.close()
+
+
+@pytest.fixture
+def night(begun_night):
+    """Return the simulated night; what a test does to it is rolled back."""
+    begun_night.do("SAVEPOINT test")
+    yield begun_night
+    begun_night.do("ROLLBACK TO SAVEPOINT test")

@@ -16,7 +16,7 @@ class Night:
     """Visits of one sky, and a connection to the database that they go to."""
 
     def __init__(self, session, parameters=SMALL, nights=1, per_night=6):
-        self.session, self.parameters = session, parameters
+        self.session, self.parameters, self.jobs = session, parameters, 0
         self.sky = make_sky(parameters)
         self.visits = make_visits(parameters, nights, per_night)
         self.ids = [int(one) for one in rows.visit_ids(self.visits)]
@@ -31,45 +31,55 @@ class Night:
         night = self.visits["night"]
         self.ask("SELECT hven.ensure_partitions(0, %s, %s)", int(night.min()), int(night.max()))
 
-    def stage(self, index, part=slice(None), job_key=None):
-        """Stage detections of a Visit as one job; return the job and the detections."""
-        visit, found = self.visits[index], detect(self.sky, self.visits[index])[part]
-        job = self.job(job_key or f"detect {index}")
+    def stage(self, index, part=slice(None), attempt=0):
+        """Stage detections of a Visit, or part of them, as one job; return the job and the detections."""
+        visit, found = self.visits[index], detect(self.sky, self.visits[index])
+        found = found[part(found) if callable(part) else part]
+        job = self.job()
         staged = rows.staged_dia_sources(found, visit, job_id=job)
         order = np.argsort(staged["dia_source_id"])
         staged = {name: column[order] for name, column in staged.items()}
-        return self.stage_rows(job, staged, rows.staged_snaps(found, visit, job_id=job)), found[order]
+        snaps = rows.staged_snaps(found, visit, job_id=job)
+        for table in (staged, snaps):
+            table["dia_source_id"] = table["dia_source_id"] + attempt
+        return self.stage_rows(job, staged, snaps), found[order]
 
     def stage_rows(self, job, dia_sources, snaps=None):
         """Load rows for a job and write what it did into its result; return the job."""
         reports = [load(self.session, "staging.dia_source", dia_sources)]
         if snaps is not None:
             reports.append(load(self.session, "staging.dia_source_snap", snaps))
+        self.finish(job, reports)
+        return job
+
+    def finish(self, job, reports):
+        """Write what a job staged into its result."""
         result = {
             r.table: {"rows": r.rows, "xor_id": r.digest.id_xor, "xor_healpix29": r.digest.healpix29_xor}
             for r in reports
         }
         self.do("UPDATE queue.job SET state = 'done', result = %s WHERE job_id = %s", Json(result), job)
-        return job
 
-    def job(self, key):
+    def job(self, **parameters):
         """A running job."""
+        self.jobs += 1
         self.do(
             "INSERT INTO queue.production (kind, name, software_version) VALUES ('alert', 'test', '0')"
             " ON CONFLICT DO NOTHING"
         )
         return self.ask(
-            "INSERT INTO queue.job (production_id, kind, key, state) SELECT production_id, 'detect', %s, 'running'"
-            " FROM queue.production WHERE name = 'test' RETURNING job_id", key
+            "INSERT INTO queue.job (production_id, kind, key, parameters, state)"
+            " SELECT production_id, 'detector', %s, %s, 'running' FROM queue.production WHERE name = 'test'"
+            " RETURNING job_id", f"detector {self.jobs}", Json(parameters)
         )  # fmt: skip
 
     def associate(self, index, jobs=None, **parameters):
         """Associate a Visit; return what it reports."""
         return self.ask("SELECT hven.associate_visit(%s, %s::bigint[], %s)", self.ids[index], jobs, Json(parameters))
 
-    def run(self, index, **parameters):
+    def run(self, index, part=slice(None), attempt=0, **parameters):
         """Stage and associate a Visit; return its detections and what association reports."""
-        _, found = self.stage(index)
+        _, found = self.stage(index, part, attempt)
         return found, self.associate(index, **parameters)
 
     def alerts(self, index, **parameters):

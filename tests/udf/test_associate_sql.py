@@ -5,16 +5,6 @@ import pytest
 from db.connect import connect
 from pipelines.productions import simulated_sky
 from pipelines.simulate.detections import DETECTION
-from tests.udf.night import Night
-
-
-@pytest.fixture
-def night(database):
-    session = connect(database)
-    night = Night(session)
-    night.begin()
-    yield night
-    session.close()
 
 
 def test_detections_find_the_objects_that_they_are(night):
@@ -52,7 +42,7 @@ def test_staging_is_empty_afterwards_and_the_order_is_logged(night):
 
 
 def test_a_visit_without_detections_is_associated(night):
-    job = night.job("nothing")
+    job = night.job()
     night.stage_rows(job, simulated_sky.staged_dia_sources(np.empty(0, DETECTION), night.visits[0], job_id=job))
     assert night.associate(0, [job])["dia_sources"] == 0
     assert night.ask("SELECT count(*) FROM level1.order_log") == 1

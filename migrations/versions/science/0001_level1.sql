@@ -78,9 +78,9 @@ CREATE TABLE :catalogue.dia_source (
 
 CREATE INDEX dia_source_healpix29_idx ON :catalogue.dia_source (healpix29);
 
-CREATE INDEX dia_source_moving_object_id_idx ON :catalogue.dia_source (moving_object_id, dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE moving_object_id IS NOT NULL;
+CREATE INDEX dia_source_moving_object_id_idx ON :catalogue.dia_source (moving_object_id, dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE moving_object_id IS NOT NULL;
 
-CREATE INDEX dia_source_object_id_idx ON :catalogue.dia_source (object_id, dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE object_id IS NOT NULL;
+CREATE INDEX dia_source_object_id_idx ON :catalogue.dia_source (object_id, dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE object_id IS NOT NULL;
 
 CREATE TABLE :catalogue.dia_source_snap (
     dia_source_id BIGINT NOT NULL,
@@ -143,9 +143,9 @@ CREATE TABLE :catalogue.forced_dia_source (
 
 CREATE INDEX forced_dia_source_healpix29_idx ON :catalogue.forced_dia_source (healpix29);
 
-CREATE INDEX forced_dia_source_moving_object_id_idx ON :catalogue.forced_dia_source (moving_object_id, forced_dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE moving_object_id IS NOT NULL;
+CREATE INDEX forced_dia_source_moving_object_id_idx ON :catalogue.forced_dia_source (moving_object_id, forced_dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE moving_object_id IS NOT NULL;
 
-CREATE INDEX forced_dia_source_object_id_idx ON :catalogue.forced_dia_source (object_id, forced_dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE object_id IS NOT NULL;
+CREATE INDEX forced_dia_source_object_id_idx ON :catalogue.forced_dia_source (object_id, forced_dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE object_id IS NOT NULL;
 
 CREATE TABLE :catalogue.forced_source (
     forced_source_id BIGINT NOT NULL,
@@ -188,9 +188,9 @@ CREATE TABLE :catalogue.forced_source (
 
 CREATE INDEX forced_source_healpix29_idx ON :catalogue.forced_source (healpix29);
 
-CREATE INDEX forced_source_moving_object_id_idx ON :catalogue.forced_source (moving_object_id, forced_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE moving_object_id IS NOT NULL;
+CREATE INDEX forced_source_moving_object_id_idx ON :catalogue.forced_source (moving_object_id, forced_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE moving_object_id IS NOT NULL;
 
-CREATE INDEX forced_source_object_id_idx ON :catalogue.forced_source (object_id, forced_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE object_id IS NOT NULL;
+CREATE INDEX forced_source_object_id_idx ON :catalogue.forced_source (object_id, forced_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE object_id IS NOT NULL;
 
 CREATE TABLE :catalogue.object (
     object_id BIGINT NOT NULL,
@@ -205,6 +205,7 @@ CREATE TABLE :catalogue.object (
     weight_xx DOUBLE PRECISION,
     weight_yy DOUBLE PRECISION,
     weight_xy DOUBLE PRECISION,
+    prior_weight REAL,
     weighted_x DOUBLE PRECISION,
     weighted_y DOUBLE PRECISION,
     first_tai DOUBLE PRECISION,
@@ -310,9 +311,9 @@ CREATE TABLE :catalogue.source (
 
 CREATE INDEX source_healpix29_idx ON :catalogue.source (healpix29);
 
-CREATE INDEX source_moving_object_id_idx ON :catalogue.source (moving_object_id, source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE moving_object_id IS NOT NULL;
+CREATE INDEX source_moving_object_id_idx ON :catalogue.source (moving_object_id, source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE moving_object_id IS NOT NULL;
 
-CREATE INDEX source_object_id_idx ON :catalogue.source (object_id, source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE object_id IS NOT NULL;
+CREATE INDEX source_object_id_idx ON :catalogue.source (object_id, source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE object_id IS NOT NULL;
 
 CREATE TABLE :catalogue.object_flux (
     object_id BIGINT NOT NULL,

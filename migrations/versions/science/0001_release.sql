@@ -79,9 +79,9 @@ CREATE TABLE :catalogue.dia_source (
 
 CREATE INDEX dia_source_healpix29_idx ON :catalogue.dia_source (healpix29);
 
-CREATE INDEX dia_source_moving_object_id_idx ON :catalogue.dia_source (moving_object_id, dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE moving_object_id IS NOT NULL;
+CREATE INDEX dia_source_moving_object_id_idx ON :catalogue.dia_source (moving_object_id, dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE moving_object_id IS NOT NULL;
 
-CREATE INDEX dia_source_object_id_idx ON :catalogue.dia_source (tile, object_id, dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE object_id IS NOT NULL;
+CREATE INDEX dia_source_object_id_idx ON :catalogue.dia_source (tile, object_id, dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE object_id IS NOT NULL;
 
 CREATE INDEX dia_source_visit_id_idx ON :catalogue.dia_source (visit_id);
 
@@ -148,9 +148,9 @@ CREATE TABLE :catalogue.forced_dia_source (
 
 CREATE INDEX forced_dia_source_healpix29_idx ON :catalogue.forced_dia_source (healpix29);
 
-CREATE INDEX forced_dia_source_moving_object_id_idx ON :catalogue.forced_dia_source (moving_object_id, forced_dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE moving_object_id IS NOT NULL;
+CREATE INDEX forced_dia_source_moving_object_id_idx ON :catalogue.forced_dia_source (moving_object_id, forced_dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE moving_object_id IS NOT NULL;
 
-CREATE INDEX forced_dia_source_object_id_idx ON :catalogue.forced_dia_source (tile, object_id, forced_dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE object_id IS NOT NULL;
+CREATE INDEX forced_dia_source_object_id_idx ON :catalogue.forced_dia_source (tile, object_id, forced_dia_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE object_id IS NOT NULL;
 
 CREATE INDEX forced_dia_source_visit_id_idx ON :catalogue.forced_dia_source (visit_id);
 
@@ -196,9 +196,9 @@ CREATE TABLE :catalogue.forced_source (
 
 CREATE INDEX forced_source_healpix29_idx ON :catalogue.forced_source (healpix29);
 
-CREATE INDEX forced_source_moving_object_id_idx ON :catalogue.forced_source (moving_object_id, forced_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE moving_object_id IS NOT NULL;
+CREATE INDEX forced_source_moving_object_id_idx ON :catalogue.forced_source (moving_object_id, forced_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE moving_object_id IS NOT NULL;
 
-CREATE INDEX forced_source_object_id_idx ON :catalogue.forced_source (tile, object_id, forced_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE object_id IS NOT NULL;
+CREATE INDEX forced_source_object_id_idx ON :catalogue.forced_source (tile, object_id, forced_source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE object_id IS NOT NULL;
 
 CREATE INDEX forced_source_visit_id_idx ON :catalogue.forced_source (visit_id);
 
@@ -215,6 +215,7 @@ CREATE TABLE :catalogue.object (
     weight_xx DOUBLE PRECISION,
     weight_yy DOUBLE PRECISION,
     weight_xy DOUBLE PRECISION,
+    prior_weight REAL,
     weighted_x DOUBLE PRECISION,
     weighted_y DOUBLE PRECISION,
     first_tai DOUBLE PRECISION,
@@ -322,9 +323,9 @@ CREATE TABLE :catalogue.source (
 
 CREATE INDEX source_healpix29_idx ON :catalogue.source (healpix29);
 
-CREATE INDEX source_moving_object_id_idx ON :catalogue.source (moving_object_id, source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE moving_object_id IS NOT NULL;
+CREATE INDEX source_moving_object_id_idx ON :catalogue.source (moving_object_id, source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE moving_object_id IS NOT NULL;
 
-CREATE INDEX source_object_id_idx ON :catalogue.source (tile, object_id, source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err) WHERE object_id IS NOT NULL;
+CREATE INDEX source_object_id_idx ON :catalogue.source (tile, object_id, source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE object_id IS NOT NULL;
 
 CREATE INDEX source_visit_id_idx ON :catalogue.source (visit_id);
 

@@ -1,0 +1,194 @@
+-- Association: what is written, set by set. DiaSources of a pass are those of a range of ids with its time_processed.
+-- minimum revision: science_0001
+-- databases: level1
+-- requires: summaries
+-- execute: hven_worker hven_operator
+
+CREATE OR REPLACE FUNCTION hven.common_columns(source regclass, target regclass)
+RETURNS text
+LANGUAGE sql STABLE
+RETURN (
+    SELECT string_agg(quote_ident(t.attname), ', ' ORDER BY t.attnum)
+    FROM pg_attribute t JOIN pg_attribute s ON s.attname = t.attname
+    WHERE t.attrelid = target AND s.attrelid = source AND t.attnum > 0 AND s.attnum > 0
+      AND NOT t.attisdropped AND NOT s.attisdropped
+);
+
+COMMENT ON FUNCTION hven.common_columns(regclass, regclass) IS
+'The columns that two tables share, in the order of the second, as SQL writes them.';
+
+
+CREATE OR REPLACE FUNCTION hven.association_link(
+    visit bigint, processed float8, ids bigint[], objects bigint[], moving bigint[])
+RETURNS void
+LANGUAGE plpgsql
+-- The staging table's statistics tell nothing: a nested loop over it could take minutes.
+SET enable_nestloop = off
+AS $$
+DECLARE
+    columns text := hven.common_columns('staging.dia_source', ':catalogue.dia_source');
+BEGIN
+    UPDATE :catalogue.predicted_position p SET dia_source_id = m.dia_source_id
+    FROM unnest(ids, moving) AS m (dia_source_id, moving_object_id)
+    WHERE m.moving_object_id > 0 AND p.visit_id = visit AND p.moving_object_id = m.moving_object_id;
+    EXECUTE format('
+        INSERT INTO :catalogue.dia_source
+              (%s, object_id, moving_object_id, ss_ra, ss_dec, rejected, time_processed)
+        SELECT s.%s, nullif(m.object_id, 0), p.moving_object_id, p.ra, p.dec, m.object_id = 0 AND m.moving_object_id = 0, $2
+        FROM staging.dia_source s
+        JOIN unnest($3, $4, $5) AS m (dia_source_id, object_id, moving_object_id) USING (dia_source_id)
+        LEFT JOIN :catalogue.predicted_position p ON p.visit_id = $1 AND p.moving_object_id = m.moving_object_id
+        WHERE s.visit_id = $1
+        ORDER BY s.dia_source_id', columns, replace(columns, ', ', ', s.'))
+    USING visit, processed, ids, objects, moving;
+    DELETE FROM staging.dia_source WHERE visit_id = visit;
+    columns := hven.common_columns('staging.dia_source_snap', ':catalogue.dia_source_snap');
+    EXECUTE format('INSERT INTO :catalogue.dia_source_snap (%1$s) SELECT %1$s FROM staging.dia_source_snap
+                    WHERE visit_id = $1 ORDER BY dia_source_id, snap', columns) USING visit;
+    DELETE FROM staging.dia_source_snap WHERE visit_id = visit;
+    columns := hven.common_columns('staging.forced_dia_source', ':catalogue.forced_dia_source');
+    EXECUTE format('INSERT INTO :catalogue.forced_dia_source (%1$s, time_processed) SELECT %1$s, $2
+                    FROM staging.forced_dia_source WHERE visit_id = $1 ORDER BY forced_dia_source_id', columns)
+    USING visit, processed;
+    DELETE FROM staging.forced_dia_source WHERE visit_id = visit;
+END
+$$;
+
+COMMENT ON FUNCTION hven.association_link(bigint, float8, bigint[], bigint[], bigint[]) IS
+'Moves what is staged of a Visit into the catalogue: DiaSources with their Objects and MovingObjects (0 = none; those without either are rejected), their Snaps, forced measurements.';
+
+
+CREATE OR REPLACE FUNCTION hven.association_new_objects(first bigint, last bigint, processed float8, new bigint[])
+RETURNS void
+LANGUAGE plpgsql
+SET enable_nestloop = off
+AS $$
+BEGIN
+    INSERT INTO :catalogue.object (
+        object_id, ra, dec, healpix29, mean_ra, mean_dec, ra_err, dec_err, ra_dec_cov, weight_xx, weight_yy, weight_xy,
+        prior_weight, weighted_x, weighted_y, extendedness, dia_sources, first_tai, last_tai, time_processed)
+    SELECT d.object_id, d.ra, d.dec, d.healpix29, m.*, w.xx, w.yy, w.xy, 0, 0, 0, d.extendedness, 1, d.midpoint_tai,
+           d.midpoint_tai, processed
+    FROM :catalogue.dia_source d
+    JOIN unnest(new) AS n (object_id) USING (object_id)
+    CROSS JOIN LATERAL hven.position_weight(d.ra, d.dec, d.ra_err, d.dec_err, d.ra_dec_cov, d.ra, d.dec) w
+    CROSS JOIN LATERAL hven.mean_position(d.ra, d.dec, w.xx, w.yy, w.xy, 0, 0) m
+    WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed
+    ORDER BY d.object_id;
+END
+$$;
+
+COMMENT ON FUNCTION hven.association_new_objects(bigint, bigint, float8, bigint[]) IS
+'Makes the Objects that a pass discovered, at the places of their DiaSources.';
+
+
+CREATE OR REPLACE FUNCTION hven.prior_weight(known real, ra_err real, dec_err real)
+RETURNS real
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(known, CASE WHEN ra_err > 0 AND dec_err > 0 THEN 2 / (ra_err::float8 * ra_err + dec_err::float8 * dec_err) ELSE 25 END);
+
+COMMENT ON FUNCTION hven.prior_weight(real, real, real) IS
+'Weight [arcsec⁻²] of an Object''s indexed position: the known one, else that of its errors [arcsec], which count as 0.2″ where missing.';
+
+
+CREATE OR REPLACE FUNCTION hven.association_sum_positions(
+    first bigint, last bigint, processed float8, new bigint[], OUT matched bigint)
+LANGUAGE plpgsql
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+DECLARE
+    moved bigint[];
+BEGIN
+    PERFORM hven.association_new_objects(first, last, processed, new);
+    WITH updated AS (
+        UPDATE :catalogue.object o
+        SET (mean_ra, mean_dec, ra_err, dec_err, ra_dec_cov, weight_xx, weight_yy, weight_xy, weighted_x, weighted_y) = (
+                SELECT m.*, s.*
+                FROM (SELECT coalesce(o.weight_xx, p.prior) + w.xx AS xx, coalesce(o.weight_yy, p.prior) + w.yy AS yy,
+                             coalesce(o.weight_xy, 0) + w.xy AS xy,
+                             coalesce(o.weighted_x, 0) + (w.xx * w.x + w.xy * w.y) AS x,
+                             coalesce(o.weighted_y, 0) + (w.yy * w.y + w.xy * w.x) AS y
+                      FROM (SELECT hven.prior_weight(o.prior_weight, o.ra_err, o.dec_err)::float8 AS prior OFFSET 0) p
+                      CROSS JOIN hven.position_weight(d.ra, d.dec, d.ra_err, d.dec_err, d.ra_dec_cov, o.ra, o.dec) w
+                      OFFSET 0) s
+                CROSS JOIN LATERAL hven.mean_position(o.ra, o.dec, s.xx, s.yy, s.xy, s.x, s.y) m),
+            prior_weight = hven.prior_weight(o.prior_weight, o.ra_err, o.dec_err),
+            dia_sources = o.dia_sources + 1, time_withdrawn = NULL,
+            first_tai = least(o.first_tai, d.midpoint_tai), last_tai = greatest(o.last_tai, d.midpoint_tai)
+        FROM :catalogue.dia_source d
+        WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed
+          AND o.object_id = d.object_id AND o.time_processed IS DISTINCT FROM processed
+        RETURNING o.object_id, hven.sky_separation_arcsec(o.ra, o.dec, o.mean_ra, o.mean_dec) > hven.drift_arcsec() AS is_beyond
+    )
+    SELECT count(*), array_agg(object_id) FILTER (WHERE is_beyond) INTO matched, moved FROM updated;
+    IF moved IS NOT NULL THEN
+        PERFORM hven.mark_moved(moved);
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION hven.association_sum_positions(bigint, bigint, float8, bigint[]) IS
+'Makes the new Objects of a pass, and adds its DiaSources to the Objects that were there before; returns how many.';
+
+
+CREATE OR REPLACE FUNCTION hven.association_sum_fluxes(
+    first bigint, last bigint, processed float8, object_ids bigint[], filters smallint[], scores real[],
+    in_pairs bigint[], welch_stetson_i real[], pair_counts integer[])
+RETURNS void
+LANGUAGE plpgsql
+SET enable_nestloop = off
+AS $$
+BEGIN
+    INSERT INTO :catalogue.object_flux AS f (
+        object_id, filter_id, dia_sources, dia_flux_origin, min_flux, max_flux, amplitude, first_tai, last_tai, stetson_j,
+        sum_weight, sum_weight_flux, sum_weight_flux2, sum_flux, sum_flux2, mean_dia_flux, mean_dia_flux_err, variance, chi2)
+    SELECT d.object_id, d.filter_id, 1, d.psf_flux, d.psf_flux, d.psf_flux, 0, d.midpoint_tai, d.midpoint_tai, j.score,
+           1 / d.psf_flux_err::float8 ^ 2, 0, 0, 0, 0, d.psf_flux, d.psf_flux_err, NULL, 0
+    FROM :catalogue.dia_source d
+    LEFT JOIN unnest(object_ids, filters, scores) AS j (object_id, filter_id, score) USING (object_id, filter_id)
+    WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed
+      AND d.object_id IS NOT NULL AND d.psf_flux IS NOT NULL AND d.psf_flux_err > 0
+    ORDER BY d.object_id
+    ON CONFLICT (object_id, filter_id) DO UPDATE
+    SET stetson_j = excluded.stetson_j, dia_sources = f.dia_sources + 1,
+        min_flux = least(f.min_flux, excluded.min_flux), max_flux = greatest(f.max_flux, excluded.max_flux),
+        amplitude = (greatest(f.max_flux, excluded.max_flux) - least(f.min_flux, excluded.min_flux)) / 2,
+        first_tai = least(f.first_tai, excluded.first_tai), last_tai = greatest(f.last_tai, excluded.last_tai),
+        (dia_flux_origin, sum_weight, sum_weight_flux, sum_weight_flux2, sum_flux, sum_flux2,
+         mean_dia_flux, mean_dia_flux_err, variance, chi2) = (
+            SELECT s.*, a.*
+            FROM (SELECT d.origin, coalesce(f.sum_weight, 0) + excluded.sum_weight AS w,
+                         coalesce(f.sum_weight_flux, 0) + excluded.sum_weight * d.flux AS wf,
+                         coalesce(f.sum_weight_flux2, 0) + excluded.sum_weight * d.flux * d.flux AS wf2,
+                         coalesce(f.sum_flux, 0) + d.flux AS f, coalesce(f.sum_flux2, 0) + d.flux * d.flux AS f2
+                  FROM (SELECT coalesce(f.dia_flux_origin, excluded.dia_flux_origin) AS origin,
+                               excluded.min_flux::float8 - coalesce(f.dia_flux_origin, excluded.dia_flux_origin) AS flux
+                        OFFSET 0) d OFFSET 0) s
+            CROSS JOIN LATERAL hven.flux_summary(f.dia_sources + 1, s.origin, s.w, s.wf, s.wf2, s.f, s.f2) a);
+    PERFORM hven.set_welch_stetson_i(in_pairs, welch_stetson_i, pair_counts);
+END
+$$;
+
+COMMENT ON FUNCTION hven.association_sum_fluxes(bigint, bigint, float8, bigint[], smallint[], real[], bigint[], real[], integer[]) IS
+'Adds the fluxes of a pass to the sums and statistics of their Objects in its filter, with Stetson''s J (by Object and filter) and Welch and Stetson''s I where they are known.';
+
+
+CREATE OR REPLACE FUNCTION hven.association_close(
+    visit bigint, first bigint, last bigint, processed float8, freed bigint[], OUT pass smallint, OUT withdrawn_objects bigint)
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    withdrawn_objects := hven.association_orphans(processed, freed);
+    SELECT count(*) + 1 INTO pass FROM :catalogue.order_log l WHERE l.visit_id = visit;
+    INSERT INTO :catalogue.order_log (visit_id, pass, dia_sources, digest)
+    SELECT visit, association_close.pass, count(*), coalesce(bit_xor(dia_source_id # coalesce(object_id, moving_object_id, 0)), 0)
+    FROM :catalogue.dia_source WHERE dia_source_id BETWEEN first AND last AND time_processed = processed;
+    UPDATE :catalogue.visit v SET state = 'associated' WHERE v.visit_id = visit AND v.state IN ('arriving', 'ready');
+END
+$$;
+
+COMMENT ON FUNCTION hven.association_close(bigint, bigint, bigint, float8, bigint[]) IS
+'Withdraws Objects that a pass left without DiaSource, and enters the pass into the order log.';
