@@ -106,10 +106,10 @@ def _own(name: str, release: int) -> None:
         for table in tables.sorted_tables:
             own = _release_id(table)
             if table.schema == name and own:
-                check = f"{table.name}_release_check"
+                home, check = f"{name}.{table.name}", f"{table.name}_release_check"
                 words = f"The six highest bits of {own} are the number of the release, {release}"
-                cursor.execute(f"ALTER TABLE {name}.{table.name} ADD CONSTRAINT {check} CHECK ({own} >> 57 = {release})")
-                cursor.execute(f"COMMENT ON CONSTRAINT {check} ON {name}.{table.name} IS %s", [words])
+                cursor.execute(f"ALTER TABLE {home} ADD CONSTRAINT {check} CHECK ({own} >> 57 = {release})")
+                cursor.execute(f"COMMENT ON CONSTRAINT {check} ON {home} IS %s", [words])
 
 
 def _release_id(table) -> str | None:
