@@ -82,9 +82,13 @@ def watch(say: Callable[[str], None], period: float = PERIOD) -> None:
                         for ended in end_overlong(session):
                             say(describe(ended))
                         time.sleep(period)
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
-                if uses_existing_server() or postmaster(Cluster().data) is None:
-                    raise
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                if uses_existing_server():
+                    said = str(error).splitlines()[0].rstrip(".")
+                    raise WatchdogError(f"watchdog: the server is gone ({said})", "start both again") from error
+                if postmaster(Cluster().data) is None:
+                    say("the server is gone")
+                    return
                 time.sleep(period)  # it recovers from a crash of one of its backends
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from psycopg2.extensions import parse_dsn
 
 from db import settings, watchdog
 from db.cluster import Cluster, ClusterError, status, stop
@@ -48,4 +49,7 @@ def sql(arguments: tuple[str, ...]) -> None:
     database = arguments[0] if named else "level1"
     own = settings.BINARIES / "psql"
     psql = str(own) if own.exists() else "psql"
-    os.execvp(psql, [Path(psql).name, dsn(database), *arguments[named:]])
+    # As the environment, which psql's own options such as -U override; they don't override a connection string.
+    names = {f"PG{'DATABASE' if name == 'dbname' else name.upper()}": value
+             for name, value in parse_dsn(dsn(database)).items()}  # fmt: skip
+    os.execvpe(psql, [Path(psql).name, *arguments[named:]], os.environ | names)

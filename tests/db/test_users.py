@@ -8,8 +8,10 @@ from contextlib import closing
 
 import psycopg2
 import pytest
+from click.testing import CliRunner
 
 from db import rights, users
+from db.cli.user import user
 from db.connect import connect, dsn
 from db.databases import ROOT
 from db.users import UserError
@@ -85,7 +87,7 @@ def test_an_owner_of_tables_is_not_dropped(database, sophie):
         cursor.execute("CREATE TABLE mine ()")
     with pytest.raises(UserError, match="owns 1 objects in level1_clone: table user_sophie.mine. Remedy: .* REASSIGN"):
         users.drop("sophie")
-    assert "sophie" in [user.name for user in users.listed()]
+    assert "sophie" in [one.name for one in users.listed()]
 
 
 def test_dropping_ends_the_sessions(hub):
@@ -151,7 +153,7 @@ def test_a_changed_limit_reaches_known_logins(hub, monkeypatch):
     users.refresh()
     with closing(login("level1_a", "kirstine")) as session, session.cursor() as cursor:
         assert (setting(cursor, "work_mem"), setting(cursor, "statement_timeout")) == ("8MB", "0")
-    assert [user.connections for user in users.listed() if user.name == "kirstine"] == [3]
+    assert [one.connections for one in users.listed() if one.name == "kirstine"] == [3]
     users.drop("kirstine")
 
 
@@ -173,6 +175,22 @@ def test_the_verbs(hub, tmp_path):
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         login("level1_a", "kirstine")
     assert hven("user", "drop", "kirstine").stdout == "kirstine: dropped\n"
+
+
+def test_a_password_is_asked_for_twice(hub):
+    done = CliRunner().invoke(user, ["add", "kirstine", "--role", "public"], input=f"{PASSWORD}\n{PASSWORD}\n")
+    assert done.output.endswith("kirstine: added as public\n")
+    assert PASSWORD not in done.output
+    users.drop("kirstine")
+
+
+def test_psql_opens_as_the_user_that_is_named(hub):
+    users.add("kirstine", "scientist", PASSWORD)
+    command = [sys.executable, str(ROOT / "hven"), "sql", "level1", "-U", "kirstine", "-Atc", "SELECT current_user"]
+    environment = os.environ | {"PGPASSWORD": PASSWORD}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "kirstine\n"
+    users.drop("kirstine")
 
 
 def test_an_unknown_role_is_a_usage_error(hub):

@@ -10,6 +10,7 @@ from contextlib import closing
 import psycopg2
 import pytest
 
+from db import cluster as clusters
 from db import rights, users, watchdog
 from db.connect import connect, dsn
 from db.databases import ROOT
@@ -169,3 +170,19 @@ def test_looking_once(sophie):
 def test_the_log_names_who_and_why():
     line = watchdog.describe(watchdog.Ended(7, "sophie", "dr1", "statement_timeout", True))
     assert line == "sophie in dr1, pid 7: over statement_timeout, statement cancelled"
+
+
+def test_it_ends_quietly_with_its_server(tmp_path_factory):
+    home = tmp_path_factory.mktemp("watched")
+    for place in (home, home.parent, home.parent.parent):
+        place.chmod(0o711)
+    own = clusters.Cluster(home, overrides={"fsync": "off", "shared_buffers": "16MB"})
+    clusters.start(own)
+    command = [sys.executable, str(ROOT / "hven"), "watchdog", "--period", "0.05"]
+    environment = os.environ | {"HVEN_HOME": str(home)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    while not watchdog.running(own):  # it waits for the hub
+        time.sleep(0.05)
+    clusters.stop(own, "immediate")
+    assert process.communicate(timeout=30) == ("the server is gone\n", "")
+    assert process.returncode == 0
