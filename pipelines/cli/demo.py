@@ -6,8 +6,7 @@ import click
 
 QUERIES = {
     "Objects within one arcminute of the field's centre": (
-        "SELECT object_id, ra, dec, extendedness FROM object WHERE hven.sky_within(ra, dec, 150, -2, 60)"
-        " ORDER BY object_id LIMIT 5"
+        "SELECT object_id, ra, dec, extendedness FROM sky_cone(NULL::object, 150, -2, 60) ORDER BY object_id LIMIT 5"
     ),
     "Objects with most DiaSources": (
         "SELECT object_id, dia_sources, first_tai, last_tai FROM object WHERE dia_sources > 0"
