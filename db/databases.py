@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import MetaData
+if TYPE_CHECKING:  # the verbs that start quickly know the names only: the models take their time
+    from sqlalchemy import MetaData
 
-from db import schema
-from db.partitions import ByTile, ByTime, Plan
+    from db.partitions import Plan
 
 OWNER = "hven_owner"
 FROZEN_OWNER = "hven_frozen"
@@ -42,7 +43,7 @@ class Layout:
     database: str
     kind: str
     catalogue: str
-    plan: Plan | None
+    plan: "Plan | None"
 
     @property
     def branch(self) -> str:
@@ -54,12 +55,16 @@ class Layout:
         """Whether it is a mini Data Release, with truth tables."""
         return self.catalogue.startswith("mini_")
 
-    def tables(self) -> MetaData:
+    def tables(self) -> "MetaData":
         """Return the tables that the models ask for."""
+        from db import schema
+
         return schema.hub() if self.plan is None else schema.science(self.catalogue, self.plan, self.is_mini)
 
     def schemas(self) -> dict[str, str]:
         """Return the schemas of the database, logical name to real name."""
+        from db import schema
+
         names = schema.HUB if self.kind == "hub" else schema.SCIENCE + (("synthetic",) if self.is_mini else ())
         return {name: self.catalogue if name == "catalogue" else name for name in names}
 
@@ -70,6 +75,8 @@ class Layout:
 
 def layout(database: str) -> Layout:
     """Return what a database of this name holds."""
+    from db.partitions import ByTile, ByTime
+
     if database == HUB:
         return Layout(database, "hub", "hub", None)
     if database.startswith("level1"):

@@ -37,6 +37,14 @@ def test_verb_has_a_summary_and_help_for_its_options(verb):
     assert all(option.help for option in command.params if isinstance(option, click.Option))
 
 
+def test_no_verb_loads_what_is_slow_before_it_is_used():
+    slow = "'numpy', 'sqlalchemy', 'alembic', 'scipy', 'pandas', 'astropy', 'numba', 'pyarrow'"
+    modules = ", ".join({place.partition(":")[0] for place in VERBS.values()})
+    code = f"import sys, {modules}; print(sorted({{{slow}}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_unknown_verb_is_a_usage_error():
     done = hven("observe")
     assert done.returncode == 2
