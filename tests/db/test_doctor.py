@@ -4,8 +4,8 @@ from db import doctor
 from db.settings import hven_home, socket_folder
 
 
-def test_server_of_this_session(cluster):
-    version, roles, python = doctor.server([])
+def test_server_of_this_session(cluster, shared_database):
+    version, roles, python = doctor.server([shared_database])
     assert version.found.startswith("private server, PostgreSQL 15.")
     assert python.found.startswith(f"{cluster.venv}: numpy ")
     assert [finding.remedy for finding in (version, python)] == [None, None]
