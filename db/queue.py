@@ -146,7 +146,10 @@ def enqueue(cursor: Cursor, production_id: int, jobs: Sequence[NewJob]) -> dict[
 
 
 def claim(cursor: Cursor, worker: str, kinds: Sequence[str] | None = None, lease: float = LEASE) -> Job | None:
-    """Take the next job for `lease` seconds, or None; commit at once, so that others see it."""
+    """Take the next job for `lease` seconds, or None.
+
+    Commit at once, so that others see it, and nothing else with it: this commit does not wait for the disk.
+    """
     cursor.execute(QUERIES["claim"], {"worker": worker, "kinds": list(kinds) if kinds else None, "lease": lease})
     row = cursor.fetchone()
     return Job(*row) if row else None
@@ -165,7 +168,6 @@ def fence(cursor: Cursor, job: Job) -> None:
 def finish(cursor: Cursor, job: Job, result: Mapping[str, object] | None = None) -> None:
     """End a job in the transaction that holds its results; raises `Fenced` if it is no longer ours."""
     _must_be_ours(cursor, "finish", job, result=Json(result))
-    cursor.execute(QUERIES["free"], {"job_id": job.job_id})
 
 
 def fail(cursor: Cursor, job: Job, reason: str, *, final: bool = False) -> str | None:

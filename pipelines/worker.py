@@ -10,6 +10,7 @@ import resource
 import select
 import signal
 import socket
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from db.queue import CHANNEL, Fenced, Job
 from pipelines.productions import alert
 
 POLL = 2.0  # seconds without a wake-up after which the queues are looked at all the same
+TEND = 1.0  # seconds after which a busy worker tends a queue
 GB = 1 << 30
 
 
@@ -63,6 +65,15 @@ def load_kinds(place: str) -> dict[str, Kind]:
 
 
 @dataclass
+class Desk:
+    """A database that is served, and when this worker last tended its queue."""
+
+    database: str
+    connection: Connection
+    tended: float = 0.0
+
+
+@dataclass
 class Stop:
     """Set by SIGTERM and SIGINT: the job in hand is finished, no other is begun."""
 
@@ -91,23 +102,22 @@ def work(
     """
     stop = stop or Stop()
     done = 0
-    connections = {database: connect(database) for database in databases}
+    desks = {database: Desk(database, connect(database)) for database in databases}
     try:
-        for connection in connections.values():
-            with connection, connection.cursor() as cursor:
+        for desk in desks.values():
+            with desk.connection, desk.connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {CHANNEL}")
         while not stop.asked:
-            if any(_run_one(database, connections[database], store, kinds, report)
-                   for database in _by_weight(databases)):
+            if any(_run_one(desks[database], store, kinds, report) for database in _by_weight(databases)):
                 done += 1
             elif until_idle:
                 break
             else:
-                _sleep(connections.values())
+                _sleep([desk.connection for desk in desks.values()])
         return done
     finally:
-        for connection in connections.values():
-            connection.close()
+        for desk in desks.values():
+            desk.connection.close()
 
 
 def worker_name() -> str:
@@ -123,16 +133,12 @@ def install_stop() -> Stop:
     return stop
 
 
-def _run_one(
-    database: str, connection: Connection, store: FileStore, kinds: Mapping[str, Kind], report: Report
-) -> bool:
+def _run_one(desk: Desk, store: FileStore, kinds: Mapping[str, Kind], report: Report) -> bool:
     """Claim and run one job; return whether there was one."""
-    with connection, connection.cursor() as cursor:
-        queue.tend(cursor)
-        job = queue.claim(cursor, worker_name(), list(kinds))
+    job, connection = _take(desk, list(kinds)), desk.connection
     if job is None:
         return False
-    report(database, job)
+    report(desk.database, job)
     try:
         with _memory_limit(kinds[job.kind].memory):
             kinds[job.kind].run(connection, store, job)
@@ -144,8 +150,24 @@ def _run_one(
         connection.rollback()
         with connection, connection.cursor() as cursor:
             queue.fail(cursor, job, traceback.format_exc())
-    report(database, None)
+    report(desk.database, None)
     return True
+
+
+def _take(desk: Desk, kinds: list[str]) -> Job | None:
+    """Claim a job; tend the queue when there is none, and now and then."""
+    desk.connection.autocommit = True  # a claim is one round trip, and commits alone
+    try:
+        with desk.connection.cursor() as cursor:
+            job = queue.claim(cursor, worker_name(), kinds)
+            if job is None or time.monotonic() - desk.tended > TEND:
+                desk.tended = time.monotonic()
+                if queue.tend(cursor) and job is None:
+                    job = queue.claim(cursor, worker_name(), kinds)
+            return job
+    finally:
+        if not desk.connection.closed:
+            desk.connection.autocommit = False
 
 
 def _by_weight(databases: Mapping[str, float]) -> list[str]:

@@ -44,33 +44,8 @@ WITH counted AS (
 )
 SELECT pg_notify('hven_job', '') FROM updated WHERE state = 'ready' LIMIT 1
 
--- claim: the next job; the production by priority, then by chance in proportion to weight
-WITH choice AS MATERIALIZED (
-    SELECT p.production_id
-    FROM queue.production AS p
-    CROSS JOIN LATERAL (
-        SELECT priority FROM queue.job AS j
-        WHERE j.production_id = p.production_id AND j.state = 'ready' AND (%(kinds)s IS NULL OR j.kind = ANY (%(kinds)s))
-        ORDER BY priority DESC, deadline, job_id LIMIT 1
-    ) AS top
-    WHERE p.state = 'running'
-    ORDER BY top.priority DESC, -ln(1 - random()) / p.weight
-    LIMIT 1
-), next AS MATERIALIZED (
-    SELECT j.job_id
-    FROM queue.job AS j
-    WHERE j.production_id = (SELECT production_id FROM choice) AND j.state = 'ready'
-      AND (%(kinds)s IS NULL OR j.kind = ANY (%(kinds)s))
-    ORDER BY j.priority DESC, j.deadline, j.job_id
-    LIMIT 1
-    FOR UPDATE SKIP LOCKED
-)
-UPDATE queue.job AS j
-SET state = 'running', token = j.token + 1, attempts = j.attempts + 1, worker = %(worker)s, started = now(),
-    lease_expires = now() + %(lease)s * interval '1 second'
-FROM next
-WHERE j.job_id = next.job_id
-RETURNING j.job_id, j.production_id, j.kind, j.key, j.parameters, j.token, j.attempts, j.max_attempts, j.deadline
+-- claim: the next job, for some time
+SELECT * FROM hven.claim_job(%(worker)s, %(kinds)s, %(lease)s)
 
 -- heartbeat: keep a lease
 UPDATE queue.job SET lease_expires = now() + %(lease)s * interval '1 second'
@@ -80,23 +55,7 @@ WHERE job_id = %(job_id)s AND token = %(token)s AND state = 'running'
 SELECT FROM queue.job WHERE job_id = %(job_id)s AND token = %(token)s AND state = 'running' FOR UPDATE
 
 -- finish: done, if the job is still ours
-UPDATE queue.job SET state = 'done', finished = now(), lease_expires = NULL, result = %(result)s, error = NULL
-WHERE job_id = %(job_id)s AND token = %(token)s AND state = 'running'
-
--- free: one thing less to wait for; a statement of its own, since it must see dependants that came during `finish`
-WITH freed AS (
-    UPDATE queue.job AS j
-    SET unmet = j.unmet - 1,
-        state = CASE WHEN j.unmet = 1 AND j.run_after <= now() THEN 'ready' ELSE 'waiting' END
-    FROM (
-        SELECT w.job_id FROM queue.job_dependency AS d JOIN queue.job AS w ON w.job_id = d.job_id
-        WHERE d.requires_job_id = %(job_id)s AND w.state = 'waiting'
-        ORDER BY w.job_id FOR NO KEY UPDATE OF w
-    ) AS waiting
-    WHERE j.job_id = waiting.job_id
-    RETURNING j.state
-)
-SELECT pg_notify('hven_job', '') FROM freed WHERE state = 'ready' LIMIT 1
+SELECT WHERE hven.finish_job(%(job_id)s, %(token)s, %(result)s)
 
 -- fail: wait for another attempt, or die; the reason is kept either way
 WITH failed AS (
