@@ -71,7 +71,10 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    -- A statement of its own, since it must see dependants that came while the one above waited.
+    -- Statements of their own, since they must see dependants that came while the one above waited.
+    IF NOT EXISTS (SELECT FROM queue.job_dependency WHERE requires_job_id = finish_job.job_id) THEN
+        RETURN true;
+    END IF;
     WITH freed AS (
         UPDATE queue.job AS j
         SET unmet = j.unmet - 1, state = CASE WHEN j.unmet = 1 AND j.run_after <= now() THEN 'ready' ELSE 'waiting' END

@@ -96,8 +96,9 @@ def _copy(table: Table, bound: MetaData, names: dict[str, str], plan: Plan | Non
         plan.apply(copy)
     factors = table.info.get("fillfactor", {})
     factor = factors.get("*", factors.get(plan.name if plan else None))
-    if factor:
-        copy.dialect_options["postgresql"]["with"] = {"fillfactor": factor}
+    storage = ({"fillfactor": factor} if factor else {}) | table.info.get("storage", {})
+    if storage:
+        copy.dialect_options["postgresql"]["with"] = storage
     if isinstance(plan, ByTile) and table.info.get("gist"):
         # Releases never change, so they can afford the index that makes small cones fastest.
         Index(f"{table.name}_position_idx", text("spoint_deg(ra, dec)"), postgresql_using="gist", _table=copy)

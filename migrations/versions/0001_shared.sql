@@ -57,7 +57,7 @@ CREATE TABLE queue.job (
     CONSTRAINT job_production_id_fkey FOREIGN KEY(production_id) REFERENCES queue.production (production_id),
     CONSTRAINT job_state_check CHECK (state IN ('waiting', 'ready', 'running', 'done', 'dead', 'cancelled'))
 )
- WITH (fillfactor = 80);
+ WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX job_claim_idx ON queue.job (production_id, priority DESC, deadline, job_id) WHERE state = 'ready';
 
