@@ -8,6 +8,7 @@ commands: dict[str, str] = {
     "checksum": "db.cli.checksum:checksum",
     "sql": "db.cli.server:sql",
     "user": "db.cli.user:user",
+    "files": "db.cli.files:files",
     "docs": "db.cli.docs:docs",
     "watchdog": "db.cli.watchdog:watchdog",
 }

@@ -8,7 +8,9 @@ an orphan that the collector finds, never a row without content.
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from psycopg2.extensions import cursor as Cursor
@@ -34,6 +36,14 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
+class Extent:
+    """Where a product lies inside a pack [byte]."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
 class FileStore:
     """A folder of content-addressed files."""
 
@@ -54,7 +64,7 @@ class FileStore:
         """
         stored = _identify(content)
         place = self.path(stored.sha256)
-        if place.exists() and place.stat().st_size == stored.size:
+        if _keep(place, stored.size):
             return stored
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +101,41 @@ class FileStore:
             )
 
 
+    def part(self, sha256: bytes, offset: int, length: int) -> bytes:
+        """Return some bytes of stored content, such as one product of a pack.
+
+        Raises
+        ------
+        FileStoreError
+            The file is not there, or ends before the part does.
+        """
+        with self.get(sha256).open("rb") as stream:
+            stream.seek(offset)
+            found = stream.read(length)
+        if len(found) != length:
+            raise FileStoreError(
+                f"file store: {sha256.hex()} has {len(found)} of the {length} bytes that were asked for at {offset}",
+                "verify the file, then restore it from a backup, or recreate it",
+            )
+        return found
+
+    def put_pack(self, parts: Iterable[bytes]) -> "tuple[StoredFile, list[Extent]]":
+        """Store many small products as one file; return it, and where each of them lies.
+
+        A night's stamps and Alert packets would be millions of files, each costing a block and two syncs.
+        """
+        content = list(parts)
+        ends = list(accumulate(map(len, content)))
+        extents = [Extent(end - len(part), len(part)) for part, end in zip(content, ends, strict=True)]
+        return self.put(b"".join(content)), extents
+
+    def files(self) -> Iterator[Path]:
+        """Yield every file of content; what is half written or condemned is none."""
+        for place in self.root.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
+            if len(place.name) == 64:
+                yield place
+
+
 def register(
     cursor: Cursor, stored: StoredFile, media_type: str, *, name: str | None = None, job_id: int | None = None
 ) -> int:
@@ -105,6 +150,15 @@ def _identify(content: bytes | Path) -> StoredFile:
         return StoredFile(hashlib.sha256(content).digest(), len(content))
     with content.open("rb") as stream:
         return StoredFile(hashlib.file_digest(stream, "sha256").digest(), content.stat().st_size)
+
+
+def _keep(place: Path, size: int) -> bool:
+    """Return whether content is there already; it counts as new then, so that the collector spares it."""
+    try:
+        os.utime(place)
+        return place.stat().st_size == size
+    except OSError:  # absent, or of another owner: it is written
+        return False
 
 
 def _write(content: bytes | Path, place: Path) -> None:

@@ -6,3 +6,15 @@ RETURNING file_id
 
 -- content: the checksum of a file
 SELECT sha256 FROM queue.file WHERE file_id = %(file_id)s
+
+-- in_use: checksums of the files that this database needs
+SELECT encode(sha256, 'hex') FROM queue.file WHERE removed IS NULL
+
+-- verified: whose content was found sound
+UPDATE queue.file SET verified = now() WHERE sha256 = ANY (%(sha256)s)
+
+-- drop_content: let the collector delete files that can be recreated
+UPDATE queue.file SET removed = now() WHERE file_id = ANY (%(files)s) AND removed IS NULL
+
+-- by_sha256: a file by its checksum
+SELECT file_id, size, media_type, name, removed FROM queue.file WHERE sha256 = %(sha256)s
