@@ -24,12 +24,20 @@ FACES = np.array(
 TURNS = np.array([[0, 0, 3], [0, 0, 6], [0, 0, 0], [0, 0, 5], [0, 0, 0], [5, 0, 0], [0, 0, 0], [6, 0, 0], [3, 0, 0]])
 RING = np.array([2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4])  # of each face's southern corner, in units of nside
 COLUMN = np.array([1, 3, 5, 7, 0, 2, 4, 6, 1, 3, 5, 7])  # of each face's centre, in units of 45 deg
-MASKS = (
+EVEN_BITS = 0x5555555555555555
+SPREADING = (
     (16, 0x0000FFFF0000FFFF),
     (8, 0x00FF00FF00FF00FF),
     (4, 0x0F0F0F0F0F0F0F0F),
     (2, 0x3333333333333333),
-    (1, 0x5555555555555555),
+    (1, EVEN_BITS),
+)
+GATHERING = (
+    (1, 0x3333333333333333),
+    (2, 0x0F0F0F0F0F0F0F0F),
+    (4, 0x00FF00FF00FF00FF),
+    (8, 0x0000FFFF0000FFFF),
+    (16, 0xFFFFFFFF),
 )
 
 
@@ -83,24 +91,19 @@ def face_coordinates(ra, dec, order):
 
 def join(x, y, face, order):
     """Pixels of coordinates within their faces: the bits of x and y in turn."""
-    x, y = x.copy(), y.copy()
-    for shift, mask in MASKS:
-        x = (x | (x << shift)) & mask
-        y = (y | (y << shift)) & mask
-    return (face << (2 * order)) | x | (y << 1)
+    both = np.stack([x, y])
+    for shift, mask in SPREADING:
+        both = (both | (both << shift)) & mask
+    return (face << (2 * order)) | both[0] | (both[1] << 1)
 
 
 def split(pixel, order):
     """x, y and face of pixels: the inverse of `join`."""
     inside = pixel & ((np.int64(1) << (2 * order)) - 1)
-    return _even_bits(inside), _even_bits(inside >> 1), pixel >> (2 * order)
-
-
-def _even_bits(v):
-    v = v & MASKS[-1][1]
-    for (shift, _), mask in zip(reversed(MASKS), [m for _, m in MASKS[-2::-1]] + [0xFFFFFFFF], strict=True):
-        v = (v | (v >> shift)) & mask
-    return v
+    both = np.stack([inside, inside >> 1]) & EVEN_BITS
+    for shift, mask in GATHERING:
+        both = (both | (both >> shift)) & mask
+    return both[0], both[1], pixel >> (2 * order)
 
 
 def centres(pixel, order):
