@@ -33,6 +33,8 @@ BRACES = str.maketrans("[]", "{}")
 class NotStorable(HvenError, ValueError):
     """A value that no column of the Science Database may hold."""
 
+    exit_status = 16
+
 
 def register(connection=None):
     """Teach psycopg2 numpy's scalars and arrays, and pgSphere's values; a second call changes nothing.

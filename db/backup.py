@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 class BackupError(HvenError):
     """A backup can't be made or used."""
 
-    exit_status = 11
+    exit_status = 13
 
 
 def back_up(folder: Path, wanted: list[str], say: Say, *, passwords: bool = False, jobs: int = 0) -> None:

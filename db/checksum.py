@@ -33,7 +33,7 @@ OBJECT_PLACE = "(object_id >> 3 & 18014398509481983) << 8"  # an Object's id hol
 class ChecksumError(HvenError):
     """A digest can't be taken or compared."""
 
-    exit_status = 10
+    exit_status = 12
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ BITS_BELOW_ORDER_25 = 8  # healpix29 >> 8 is the order-25 pixel (6 mas) of the s
 class IdError(HvenError):
     """A part does not fit into its bits, or an id is negative."""
 
-    exit_status = 2
+    exit_status = 17
 
 
 class Kind(IntEnum):

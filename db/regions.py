@@ -22,6 +22,8 @@ MOC_ORDER = 29  # the finest HEALPix order, in which Moc counts its cells
 class SphereError(HvenError, ValueError):
     """A place or region on the sky that can't exist, or text that is not one of pgSphere's."""
 
+    exit_status = 15
+
 
 @dataclass(frozen=True)
 class Point:

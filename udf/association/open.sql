@@ -47,10 +47,11 @@ BEGIN
     SELECT coalesce(hven.first_measurement_id(s.release, visit), i.first), coalesce(hven.last_measurement_id(s.release, visit), i.last)
     INTO first, last
     FROM (SELECT min(dia_source_id) >> 57 AS release FROM staging.dia_source WHERE visit_id = visit) s, hven.visit_ids(visit) i;
-    PERFORM FROM staging.dia_source WHERE visit_id = visit AND dia_source_id NOT BETWEEN first AND last LIMIT 1;
+    PERFORM FROM staging.dia_source WHERE visit_id = visit AND (dia_source_id NOT BETWEEN first AND last OR filter_id
+        <> (SELECT v.filter_id FROM :catalogue.visit v WHERE v.visit_id = visit)) LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'VN021',
-            MESSAGE = format('associate_visit: Visit %s: staged ids are not all of this Visit and of one release', visit),
+            MESSAGE = format('associate_visit: Visit %s: staged rows are not all of this Visit, its filter and one release', visit),
             HINT = 'Delete the Visit''s staged rows and run its jobs again.';
     END IF;
     processed := hven.tai_mjd(clock_timestamp());
