@@ -39,7 +39,7 @@ LIMITS = {
 class WatchdogError(HvenError):
     """The watchdog can't begin or doesn't end."""
 
-    exit_status = 14
+    exit_status = 11
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ CLONE = "hven_docs"  # the template takes no connections, so a clone of it is re
 class DatabaseDiffers(HvenError):
     """A live database is not what the models ask for, or leaves a line of LDM-151 unanswered."""
 
-    exit_status = 11
+    exit_status = 14
 
 
 def read(names: Iterable[str]) -> list[Database]:

@@ -34,7 +34,7 @@ def night(database):
 def staged(night, index: int = 1) -> dict:
     """Rows of `staging.dia_source` of a Visit."""
     visit = night.visits[index]
-    return simulated_sky.staged_dia_sources(detect(night.sky, visit), visit, job_id=night.job("bad"))
+    return simulated_sky.staged_dia_sources(detect(night.sky, visit), visit, job_id=night.job())
 
 
 def changed(column: np.ndarray, value) -> np.ndarray:

@@ -159,7 +159,7 @@ def test_docs_refuses_a_database_that_differs(hub, database, tmp_path):
         cursor.execute("COMMENT ON COLUMN level1.object.ra IS 'Mine'")
     done = CliRunner().invoke(docs, [database, "--out", str(tmp_path / "out")])
     assert isinstance(done.exception, document.DatabaseDiffers)
-    assert done.exception.exit_status == 11
+    assert done.exception.exit_status == 14
     assert "docs: 2 differences from the models" in str(done.exception)
     assert f"{database}: level1.object: columns ra comment is 'Mine'" in str(done.exception)
     assert f"{database}: level1.object: columns extra is there" in str(done.exception)
