@@ -25,7 +25,7 @@ CONDEMNED = ".condemned"
 class CollectError(HvenError):
     """The collector can't know which files are in use."""
 
-    exit_status = 8
+    exit_status = 18
 
 
 @dataclass
