@@ -59,3 +59,13 @@ def test_an_unknown_size_is_named():
     result = CliRunner().invoke(bench, ["ingest", "--size", "huge"])
     assert result.exit_code == 2
     assert "night, visit, tiny" in result.output
+
+
+def test_all_ways_to_cross_match_agree():
+    report = json.loads(
+        CliRunner().invoke(bench, ["crossmatch", "--size", "tiny", "--json"], catch_exceptions=False).output
+    )
+    assert {result["peer"] for result in report["results"]} == {
+        "scipy and export", "q3c_join", "pgSphere", "astropy and export",
+    }  # fmt: skip
+    assert report["rows"]["pairs"] > 1500
