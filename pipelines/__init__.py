@@ -2,7 +2,9 @@
 
 commands: dict[str, str] = {
     "demo": "pipelines.cli.demo:demo",
+    "get": "pipelines.cli.get:get",
     "jobs": "pipelines.cli.jobs:jobs",
+    "serve": "pipelines.cli.serve:serve",
     "worker": "pipelines.cli.worker:worker",
 }
 """Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use."""

@@ -89,3 +89,20 @@ COMMENT ON VIEW :catalogue.source_sg IS
 'Sources with the small-object model under the name that LDM-151 gives it in Table 3, SG';
 
 ALTER VIEW :catalogue.source_sg OWNER TO hven_owner;
+
+
+CREATE OR REPLACE VIEW :catalogue.exposure_provenance WITH (security_invoker) AS
+SELECT e.exposure_id, e.visit_id, e.detector_id, e.kind, e.job_id, made.step, read.role, f.file_id, f.sha256,
+       f.name AS file_name, f.removed, made.inputs, p.production_id, p.name AS production, p.software_version,
+       p.software_commit, p.lock_sha256, p.parameters
+  FROM :catalogue.exposure AS e
+  JOIN queue.job AS j ON j.job_id = e.job_id
+  JOIN queue.production AS p ON p.production_id = j.production_id
+  JOIN queue.provenance AS made ON made.job_id = e.job_id AND made.product = 'exposure' AND made.product_id = e.exposure_id
+  LEFT JOIN queue.provenance_file AS read ON read.provenance_id = made.provenance_id
+  LEFT JOIN queue.file AS f ON f.file_id = read.file_id;
+
+COMMENT ON VIEW :catalogue.exposure_provenance IS
+'From an Exposure, and with JOIN … USING (exposure_id) from any measurement, back to the raw files, calibrations and templates, one row each, and to the software and parameters';
+
+ALTER VIEW :catalogue.exposure_provenance OWNER TO hven_owner;

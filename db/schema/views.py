@@ -14,5 +14,6 @@ COMPUTED: dict[str, tuple[Column, ...]] = {
                doc="Type of the model that fits the Object best"),
     ),
     "source_sg": (),
+    "exposure_provenance": (),
 }
 """View of the catalogue → the columns that it adds."""

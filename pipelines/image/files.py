@@ -2,11 +2,14 @@
 PSF, POLYGON and PROVENANCE.
 """
 
+import gzip
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.fits.hdu.compressed import _codecs
 from astropy.table import Table
 
 from db.errors import HvenError
@@ -17,6 +20,8 @@ from pipelines.image.psf import Psf
 from pipelines.image.varying import VaryingImage
 from pipelines.image.wcs import Wcs
 
+# A gzip stream holds the time of its making, by which the same exposure would give other bytes each second.
+_codecs.gzip_compress = partial(gzip.compress, mtime=0)
 DITHER_SEED = 1601  # fixed, so that the same exposure gives the same bytes and the same checksum
 
 KEYWORDS = {  # Observation field: (keyword, comment)

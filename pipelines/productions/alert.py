@@ -1,6 +1,7 @@
 """The Alert Production's jobs: a detector from raw frames to staged DiaSources, and a Visit's association."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from psycopg2.extras import RealDictCursor
 from db import queue
 from db.files import FileStore, register
 from db.load import LoadReport, load
+from db.provenance import record
 from db.queries import queries
 from db.queue import Job
 from pipelines.image import Exposure, read_exposure
@@ -29,21 +31,48 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
     number = job.parameters["detector_id"]
     with connection, connection.cursor() as cursor:
         visit = _visit(connection, job.parameters["visit_id"])
-        cursor.execute(queries("night")["raw_files"], job.parameters)
-        raw = [store.get(bytes(sha256)) for _, sha256 in cursor]
-        cursor.execute(queries("night")["production_parameters"], {"production_id": job.production_id})
-        settings = cursor.fetchone()[0]
-    exposure, found = steps.calibrate(raw[0], instrument(settings["instrument"]), number, DetectorParams())
-    template = read_exposure(store.get(bytes.fromhex(settings["template"])))
-    result, dia_sources = steps.difference(exposure, found, template, DetectorParams())
-    rows = {kind: exposure_row(image, kind, visit, number, job.job_id)
-            for kind, image in (("calibrated", exposure), ("difference", result))}
+        sources = inputs(cursor, job.production_id, job.parameters)
+    exposure, result, dia_sources = make_images(store, sources, number)
+    images = {"calibrated": exposure, "difference": result}
+    rows = {kind: exposure_row(image, kind, visit, number, job.job_id) for kind, image in images.items()}
+    files = {kind: store.put(exposure_bytes(image)) for kind, image in images.items()}
     with connection, connection.cursor() as cursor:
         queue.fence(cursor, job)
-        for row in rows.values():
+        for kind, row in rows.items():
+            row["file_id"] = register(cursor, files[kind], "image/fits", job_id=job.job_id)
             cursor.execute(queries("night")["save_exposure"], row)
+            record(cursor, job.job_id, kind, "exposure", row["exposure_id"], sources.files(kind))
         staged = _stage(connection, cursor, job, rows["difference"], dia_sources, result)
         queue.finish(cursor, job, staged_result(staged))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a detector's products are made from: checksums of the raw Snaps and of the template, and the camera."""
+
+    raw: tuple[bytes, ...]
+    template: bytes
+    camera: str
+
+    def files(self, kind: str) -> dict[str, tuple[bytes, ...]]:
+        """Return the checksums that go into the calibrated exposure, or into the difference, by role."""
+        return {"raw": self.raw} | ({"template": (self.template,)} if kind == "difference" else {})
+
+
+def inputs(cursor, production_id: int, parameters: Mapping) -> Inputs:
+    """Return what a job `detector` works on."""
+    cursor.execute(queries("night")["raw_files"], parameters)
+    raw = tuple(bytes(sha256) for _, sha256 in cursor)
+    cursor.execute(queries("night")["production_parameters"], {"production_id": production_id})
+    settings = cursor.fetchone()[0]
+    return Inputs(raw, bytes.fromhex(settings["template"]), settings["instrument"])
+
+
+def make_images(store: FileStore, sources: Inputs, number: int) -> tuple[Exposure, Exposure, np.ndarray]:
+    """Return a detector's calibrated exposure, difference and DiaSources; the same inputs give the same bits."""
+    exposure, found = steps.calibrate(store.get(sources.raw[0]), instrument(sources.camera), number, DetectorParams())
+    template = read_exposure(store.get(sources.template))
+    return exposure, *steps.difference(exposure, found, template, DetectorParams())
 
 
 def associate(connection: Connection, _store: FileStore, job: Job) -> None:

@@ -13,6 +13,7 @@ from db.connect import connect, engine
 from db.load import load
 from db.queries import queries
 from db.queue import NewJob, Production
+from db.software import software
 from pipelines.productions import simulated_sky as rows
 from pipelines.productions.rows import staged_result
 from pipelines.simulate.detections import detect
@@ -60,7 +61,7 @@ def observe(sky: Sky, visits: np.ndarray) -> Iterator[VisitSummary]:
     """Detect, stage, associate and select Alerts, Visit by Visit, through the queue."""
     with closing(connect(DATABASE)) as connection:
         with connection, connection.cursor() as cursor:
-            production = queue.start_production(cursor, Production("demo", "demo", "0"))
+            production = queue.start_production(cursor, Production("demo", "demo", **vars(software())))
             for visit_id in rows.visit_ids(visits).tolist():
                 staged = NewJob("simulate", f"visit {visit_id} simulate", {"visit_id": visit_id})
                 queue.enqueue(cursor, production, [

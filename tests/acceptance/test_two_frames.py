@@ -1,5 +1,6 @@
-"""Five hops of two real frames: raw files, jobs, pixels, staging, association, Alerts."""
+"""Five hops of two real frames: raw files, jobs, pixels, staging, association, Alerts; and the way back."""
 
+import io
 from contextlib import closing
 
 import pytest
@@ -8,9 +9,12 @@ from db import queue
 from db.connect import connect
 from db.files import FileStore
 from db.queue import Production
+from db.software import software
+from pipelines.image import read_exposure
 from pipelines.instruments import instrument
 from pipelines.productions.alert import make_template
 from pipelines.productions.ingest import ingest
+from pipelines.productions.products import ProductError, cutout, find_exposure, find_file
 from pipelines.worker import work
 from tests.pipelines.shared_data import SHARED, needs_astrometry_net, needs_data
 
@@ -32,7 +36,8 @@ def night(database, tmp_path):
         with session, session.cursor() as cursor:
             cursor.execute("UPDATE queue.production SET state = 'done' WHERE production_id = %s", [production])
             parameters = {"instrument": "microobservatory", "template": template}
-            production = queue.start_production(cursor, Production("alert", "night", "0", parameters=parameters))
+            night = Production("alert", "night", **vars(software()), parameters=parameters)
+            production = queue.start_production(cursor, night)
         for _ in range(2):  # a frame that comes twice changes nothing
             ingest(session, store, FRAMES / "HATP-32171220043312.FITS.gz", CAMERA, production)
         work({database: 1.0}, store, until_idle=True)
@@ -62,3 +67,50 @@ def test_every_measurement_lies_on_its_exposure(night):
 def test_alerts_wait_in_the_outbox(night):
     alerts, waiting = one(night, "SELECT (SELECT count(*) FROM alert), (SELECT count(*) FROM outbox)")
     assert alerts == waiting > 0
+
+
+def products(session):
+    """kind → (exposure_id, sha256) of what the night's job made."""
+    with session, session.cursor() as cursor:
+        cursor.execute("SELECT e.kind, e.exposure_id, f.sha256 FROM exposure AS e JOIN queue.file AS f USING (file_id)"
+                       " WHERE e.job_id IS NOT NULL")
+        return {kind: (exposure_id, bytes(sha256)) for kind, exposure_id, sha256 in cursor}
+
+
+def test_deleted_products_come_back_bit_for_bit(night, tmp_path):
+    store, made = FileStore(tmp_path), products(night)
+    assert made.keys() == {"calibrated", "difference"}
+    for exposure_id, sha256 in made.values():
+        store.get(sha256).unlink()
+        assert find_exposure(night, store, exposure_id) == store.get(sha256)
+        store.verify(sha256)
+    place = store.get(sha256)
+    place.chmod(0o644)
+    place.write_bytes(b"changed on disk")
+    assert find_file(night, store, sha256.hex()).read_bytes() != b"changed on disk"
+    with night, night.cursor() as cursor:
+        cursor.execute("UPDATE queue.production SET software_version = '0.0.9', lock_sha256 = 'other'")
+    place.unlink()
+    with pytest.raises(ProductError, match=r"was made by Hven 0\.0\.9, .*, and this is Hven .*Remedy: check out"):
+        find_exposure(night, store, made["difference"][0])
+
+
+def test_a_measurement_leads_back_to_raw_frame_template_and_software(night):
+    with night, night.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT role, file_name, software_version, production FROM dia_source"
+                       " JOIN exposure_provenance USING (exposure_id) ORDER BY role")
+        assert cursor.fetchall() == [
+            ("raw", "HATP-32171220043312.FITS.gz", software().software_version, "night"),
+            ("template", "template.fits", software().software_version, "night"),
+        ]
+
+
+def test_a_cutout_keeps_the_sky_in_place(night, tmp_path):
+    ra, dec = one(night, "SELECT ra, dec FROM dia_source ORDER BY snr DESC LIMIT 1")
+    piece = read_exposure(io.BytesIO(cutout(night, FileStore(tmp_path), (ra, dec), 60.0)))
+    rows, columns = piece.shape
+    x, y = piece.wcs.pixel(ra, dec)
+    assert abs(x - (columns - 1) / 2) < 1
+    assert abs(y - (rows - 1) / 2) < 1
+    with pytest.raises(ProductError, match="no calibrated exposure covers ra 200, dec 80"):
+        cutout(night, FileStore(tmp_path), (200, 80), 60.0)

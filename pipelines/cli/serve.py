@@ -1,0 +1,187 @@
+"""`hven serve`: files, exposures and cutouts over HTTP, for users without access to the disk.
+
+Whoever asks says by HTTP Basic which database role they are; the server logs in to the database as that role, so
+that the database alone decides what they may see.
+"""
+
+import base64
+import re
+import shutil
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import click
+
+PORT = 8093
+ROUTE = re.compile(r"/(?P<database>[a-z0-9_]{1,63})/(?:(?P<what>exposure|file)/(?P<name>[^/]+)|(?P<cutout>cutout))")
+
+
+class Refused(Exception):
+    """A request that is answered by a status and a sentence."""
+
+    def __init__(self, status: HTTPStatus, said: str):
+        super().__init__(said)
+        self.status = status
+
+
+@click.command()
+@click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen; others need TLS in front.")
+@click.option("--port", default=PORT, show_default=True, help="TCP port; 0 takes a free one.")
+@click.option("--store", type=click.Path(path_type=Path), help="Root of the file store. Default $HVEN_HOME/files.")
+def serve(address: str, port: int, store: Path | None) -> None:
+    """Serve /DATABASE/exposure/ID, /DATABASE/file/NAME and /DATABASE/cutout?ra=…&dec=…&size=… to database roles.
+
+    DATABASE is level1, dr1 and so on; NAME is a sha256 or the name that a raw file came with; ra and dec are in deg,
+    size in arcsec; kind=difference and band=r choose the exposure.
+    """
+    from db.settings import hven_home
+
+    server = make_server(address, port, store or hven_home() / "files")
+    click.echo(f"http://{address}:{server.server_port}/ serves until Ctrl-C")
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
+
+
+def make_server(address: str, port: int, root: Path) -> ThreadingHTTPServer:
+    """Return the server, listening; each request has a thread of its own."""
+    return ThreadingHTTPServer((address, port), partial(Handler, root=root))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A request: a database, and an exposure, a file or a cutout (`what`) with its name or parameters."""
+
+    database: str
+    what: str
+    name: str
+    values: dict[str, str]
+
+    @classmethod
+    def parse(cls, target: str) -> "Wanted":
+        """Read the target of a request."""
+        parts = urlsplit(target)
+        route = ROUTE.fullmatch(unquote(parts.path))
+        if not route:
+            known = "/DATABASE/exposure/ID, /DATABASE/file/NAME, /DATABASE/cutout"
+            raise Refused(HTTPStatus.NOT_FOUND, f"there is no such page; allowed are {known}")
+        values = {name: given[-1] for name, given in parse_qs(parts.query).items()}
+        return cls(route["database"], route["what"] or "cutout", route["name"] or "", values)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET."""
+
+    server_version = "Hven"
+    protocol_version = "HTTP/1.1"
+    timeout = 60  # seconds that a silent client keeps its thread
+
+    def __init__(self, *arguments, root: Path):
+        self.root = root
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        """Send what is asked for."""
+        try:
+            content = self._content()
+        except Refused as refused:
+            self._say(refused.status, str(refused))
+            return
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/fits" if self._is_fits() else "application/octet-stream")
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        if isinstance(content, bytes):
+            self.wfile.write(content)
+        else:
+            with content.open("rb") as stream:
+                shutil.copyfileobj(stream, self.wfile)
+
+    def _is_fits(self) -> bool:
+        return "/file/" not in self.path
+
+    def _content(self) -> bytes | Path:
+        import psycopg2
+
+        from db.errors import HvenError
+        from pipelines.productions.products import NoSuchProduct
+
+        wanted = Wanted.parse(self.path)
+        try:
+            with closing(self._login(wanted.database)) as session:
+                return _find(session, self.root, wanted)
+        except NoSuchProduct as error:
+            raise Refused(HTTPStatus.NOT_FOUND, str(error)) from None
+        except HvenError as error:
+            raise Refused(HTTPStatus.CONFLICT, str(error)) from None
+        except psycopg2.errors.InsufficientPrivilege as error:
+            raise Refused(HTTPStatus.FORBIDDEN, str(error).splitlines()[0]) from None
+
+    def _login(self, database: str):
+        """Return a connection as the role that asks; only a role that showed its password gets one.
+
+        The server's own user may enter as administrator without one: that must not pass for a login.
+        """
+        import psycopg2
+        from psycopg2.extensions import make_dsn
+
+        from db import adapt
+        from db.connect import dsn
+
+        role, password = self._credentials()
+        try:
+            target = make_dsn(dsn(database, role), password=password, passfile="/dev/null")
+            session = psycopg2.connect(target, application_name="hven serve")
+        except psycopg2.OperationalError:
+            raise Refused(HTTPStatus.UNAUTHORIZED, f"{role} can't log in to {database} with this password") from None
+        if not session.info.used_password:
+            session.close()
+            raise Refused(HTTPStatus.UNAUTHORIZED, f"{role} logs in without password, which is not for this door")
+        adapt.register(session)
+        session.set_session(readonly=True)
+        return session
+
+    def _credentials(self) -> tuple[str, str]:
+        scheme, _, given = self.headers.get("Authorization", "").partition(" ")
+        try:
+            role, _, password = base64.b64decode(given, validate=True).decode().partition(":")
+        except ValueError:
+            role, password = "", ""
+        if scheme.lower() != "basic" or not role or not password:
+            raise Refused(HTTPStatus.UNAUTHORIZED, "give the name and password of a database role by HTTP Basic")
+        return role, password
+
+    def _say(self, status: HTTPStatus, said: str) -> None:
+        body = f"{said}\n".encode()
+        self.send_response(status)
+        if status == HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", 'Basic realm="Hven", charset="UTF-8"')
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _find(session, root: Path, wanted: Wanted) -> bytes | Path:
+    from db.files import FileStore
+    from pipelines.productions import products
+
+    store = FileStore(root)
+    if wanted.what == "file":
+        return products.find_file(session, store, wanted.name)
+    try:
+        if wanted.what == "exposure":
+            return products.find_exposure(session, store, int(wanted.name))
+        ra, dec, size = (float(wanted.values[name]) for name in ("ra", "dec", "size"))
+    except (KeyError, ValueError):
+        said = "an exposure is a number; a cutout needs ra and dec in deg and size in arcsec"
+        raise Refused(HTTPStatus.BAD_REQUEST, said) from None
+    chosen = {"kind": wanted.values.get("kind", "calibrated"), "band": wanted.values.get("band")}
+    return products.cutout(session, store, (ra, dec), size, **chosen)
