@@ -20,7 +20,7 @@ LARGEST = 3600.0  # side of a cutout [arcsec]
 class ProductError(HvenError):
     """A product can't be given."""
 
-    exit_status = 12
+    exit_status = 19
 
 
 class NoSuchProduct(ProductError):

@@ -149,3 +149,9 @@ def test_a_shifted_psf_agrees_with_the_shifted_gaussian(sigma):
 def test_fwhm_of_a_gaussian_psf():
     psf = Psf(VaryingImage(gaussian_planes(1.5, 10), (64, 64)))
     assert psf.fwhm(32, 32) == pytest.approx(2.3548 * 1.5, rel=1e-3)
+
+
+def test_the_same_exposure_has_the_same_bytes_at_any_time(exposure, monkeypatch):
+    before = exposure_bytes(exposure)
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    assert exposure_bytes(exposure) == before
