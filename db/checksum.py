@@ -1,9 +1,9 @@
 """Digests of tables, by which two databases are compared whatever the order and the storage of their rows.
 
-Each row's columns, in the order of their names and in PostgreSQL's binary form (a float8 is its eight bytes), are
-hashed twice to 64 bits, with two seeds; a set of rows is told by its count, the exclusive or of the first hashes
-and the sum modulo 2**64 of the second. A change that one lane misses (rows that come in pairs cancel in the
-exclusive or) changes the other. Neither lane is linear in the columns, so values that change places are seen.
+Each row's columns, in the order of their names, are hashed to 64 bits, and this hash by two seeds to two more; a set
+of rows is told by its count, the exclusive or of the first and the sum modulo 2**64 of the second. What one lane
+misses (rows that come in pairs cancel in the exclusive or) changes the other. Hashing the row's hash again breaks its
+linearity in the columns, so values that change places between rows are seen.
 """
 
 from collections.abc import Callable, Iterator
@@ -62,7 +62,9 @@ class Subject:
     relation : str
         Its name in this database, quoted.
     columns : tuple of str
-        Expressions, in the order of the columns' names.
+        Names, in their order; followed by IS NULL where only that counts.
+    expressions : tuple of str
+        What is hashed of each.
     place : str
         Expression of the order-29 pixel.
     """
@@ -70,6 +72,7 @@ class Subject:
     name: str
     relation: str
     columns: tuple[str, ...]
+    expressions: tuple[str, ...]
     place: str
 
 
@@ -99,11 +102,13 @@ def subjects(session, everything: bool = False) -> list[Subject]:
         cursor.execute(queries("checksum")["columns"])
         tables = [(*key, list(rows)) for key, rows in groupby(cursor, lambda row: (row.name, row.relation))]
     found = []
-    for name, relation, columns in tables:
-        covered = columns if everything else _science(name, columns)
+    for name, relation, given in tables:
+        covered = given if everything else _science(name, given)
         if covered:
-            expressions = tuple(_expression(name, column, everything) for column in covered)
-            found.append(Subject(name, relation, expressions, _place(columns)))
+            hidden = set() if everything else {c.column for c in covered if _kind(name, c.column) == "presence"}
+            columns = tuple(f"{c.column} IS NULL" if c.column in hidden else c.column for c in covered)
+            expressions = tuple(f"{c.expression} IS NULL" if c.column in hidden else c.expression for c in covered)
+            found.append(Subject(name, relation, columns, expressions, _place(given)))
     return found
 
 
@@ -134,12 +139,6 @@ def _science(name: str, columns: list) -> list:
 
 def _kind(table: str, column: str) -> bool | str:
     return MODELS[table].columns[column].info["science"]
-
-
-def _expression(table: str, column, everything: bool) -> str:
-    if not everything and _kind(table, column.column) == "presence":
-        return f"{column.quoted} IS NULL"
-    return column.quoted if column.has_binary_form else f"{column.quoted}::text"
 
 
 def _place(columns: list) -> str:
@@ -197,9 +196,10 @@ def digest(
         finally:
             readers.put(reader)
 
-    with ExitStack() as stack, ThreadPoolExecutor(settings.cores()) as pool:
+    with ThreadPoolExecutor(settings.cores()) as pool, ExitStack() as stack:
         for _ in range(settings.cores()):
             readers.put(stack.enter_context(_reader(database, name)))
+        stack.callback(pool.shutdown, cancel_futures=True)  # first of all, so that an interruption need not wait
         for piece, rows in zip(pieces, pool.map(work, pieces), strict=True):
             pixels = tables[piece.subject.name].pixels
             for pixel, count, xor, added in rows:
@@ -243,7 +243,7 @@ def _digest(session, piece: _Piece, order: int) -> list[tuple]:
         place=sql.SQL(piece.subject.place),
         shift=sql.Literal(2 * (29 - order)),
         leaf=sql.SQL(piece.leaf),
-        columns=sql.SQL(", ").join(map(sql.SQL, piece.subject.columns)),
+        columns=sql.SQL(", ").join(map(sql.SQL, piece.subject.expressions)),
         first=sql.Literal(f"({piece.first},0)"),
         last=sql.Literal(f"({piece.first + piece.blocks},0)"),
     )

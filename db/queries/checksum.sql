@@ -2,8 +2,11 @@
 SELECT CASE WHEN nspname = btrim(split_part(current_setting('search_path'), ',', 1), ' "') AND nspname <> 'hub'
             THEN 'catalogue' ELSE nspname END || '.' || relname AS name,
        format('%I.%I', nspname, relname) AS relation,
-       attname AS "column", quote_ident(attname) AS quoted, attnotnull AS not_null,
-       type.typnamespace = 'pg_catalog'::regnamespace AND type.typsend <> 0 AS has_binary_form
+       attname AS "column", attnotnull AS not_null,
+       CASE WHEN type.typnamespace <> 'pg_catalog'::regnamespace OR type.typsend = 0 THEN quote_ident(attname) || '::text'
+            WHEN typname IN ('bool', 'int2', 'int4', 'float4', 'float8', 'text') THEN quote_ident(attname)
+            -- The hash of an int8 folds its halves: ids that differ in both alike would be the same.
+            ELSE format('%s(%I)', type.typsend, attname) END AS expression
   FROM pg_class AS relation
   JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
   JOIN pg_attribute ON attrelid = relation.oid AND attnum > 0 AND NOT attisdropped
@@ -26,9 +29,10 @@ SELECT format('%%I.%%I', relnamespace::regnamespace, relname),
 -- plan: few groups come out of many rows, and nobody can tell the planner
 SET LOCAL enable_sort = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off
 
--- digest: rows, exclusive or and sum of their hashes by coarse pixel; the outer join has each row packed once
+-- digest: rows, exclusive or and sum of their hashes by coarse pixel; the outer join has each row hashed once
 SELECT {place} >> {shift} AS pixel, count(*),
-       bit_xor(hash_record_extended(ROW(bytes), 1)), sum(hash_record_extended(ROW(bytes), 2))
-  FROM ONLY {leaf} AS leaf LEFT JOIN LATERAL (SELECT record_send(ROW({columns})) AS bytes) AS packed ON true
+       bit_xor(hash_record_extended(ROW(hash), 1)), sum(hash_record_extended(ROW(hash), 2))
+  FROM ONLY {leaf} AS leaf
+  LEFT JOIN LATERAL (SELECT int8send(hash_record_extended(ROW({columns}), 0)) AS hash) AS hashed ON true
  WHERE leaf.ctid >= {first}::tid AND leaf.ctid < {last}::tid
  GROUP BY pixel

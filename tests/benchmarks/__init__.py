@@ -11,6 +11,7 @@ BENCHMARKS = {
     "ingest": "How fast the loader brings rows into staging and into dia_source",
     "search": "How fast a release's Objects are found in cones of four sizes",
     "crossmatch": "How fast two tables are matched within an arcsecond",
+    "checksum": "How fast a table is digested to be compared with another",
     "queue": "How fast jobs are claimed and finished, and what a long queue costs",
 }
 """Name of a module here → what it measures. Each has `SIZES`, its default first, and `run(size) -> Measured`."""

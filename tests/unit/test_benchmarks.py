@@ -69,3 +69,9 @@ def test_all_ways_to_cross_match_agree():
         "scipy and export", "q3c_join", "pgSphere", "astropy and export",
     }  # fmt: skip
     assert report["rows"]["pairs"] > 1500
+
+
+def test_digests_are_measured_against_text():
+    done = CliRunner().invoke(bench, ["checksum", "--size", "tiny", "--json"], catch_exceptions=False)
+    peers = {result["peer"] for result in json.loads(done.output)["results"]}
+    assert peers == {"md5 of rows as text", "COPY as text and sha256"}
