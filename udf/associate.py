@@ -55,7 +55,7 @@ class Parameters:
     radius_arcsec: float = 1.0
     missing_err_arcsec: float = 0.2
     floor_arcsec: float = 0.01
-    new_density: float = 1e-5
+    new_density: float = 1e-4
     seen_first: float = 0.02
     seen_again: float = 0.5
     moving_seen: float = 0.5
@@ -140,8 +140,8 @@ def objects(columns, before, parameters):
     Parameters
     ----------
     columns : list of ndarray
-        range, id, ra, dec, ra_err, dec_err, covariance, extendedness, ixx, iyy, ixy, seen, holds; an Object
-        may be found in several ranges.
+        range (-1 for Objects that were found otherwise), id, ra, dec, ra_err, dec_err, covariance, extendedness, ixx,
+        iyy, ixy, number of DiaSources (-1 if withdrawn); an Object may be found several times.
     before : mapping
         Lists of Objects, or None: `linked` to what the Visit keeps of an earlier pass, which are not to be had again,
         and `freed` by what is replaced, which are to be had even if they were withdrawn.
@@ -154,11 +154,12 @@ def objects(columns, before, parameters):
     """
     number, all_ids, *columns = columns
     ids, first, row = np.unique(all_ids, return_index=True, return_inverse=True)
-    ra, dec, ra_err, dec_err, both, extendedness, ixx, iyy, ixy, seen, holds = (column[first] for column in columns)
-    holds |= np.isin(ids, before["freed"] or [])
-    holds &= ~np.isin(ids, before["linked"] or [])
+    ra, dec, ra_err, dec_err, both, extendedness, ixx, iyy, ixy, dia_sources = (column[first] for column in columns)
     place = measured(ra, dec, ra_err, dec_err, both, parameters.missing_err_arcsec, 0.0)
-    return Objects(ids, place, np.nan_to_num(extendedness), Places(ra, dec, ixx, iyy, ixy), seen, holds), number, row
+    holds = (dia_sources >= 0) | np.isin(ids, before["freed"] or [])
+    holds &= ~np.isin(ids, before["linked"] or [])
+    footprints = Places(ra, dec, ixx, iyy, ixy)
+    return Objects(ids, place, np.nan_to_num(extendedness), footprints, dia_sources > 0, holds), number, row
 
 
 def predictions(columns, parameters):
@@ -203,7 +204,7 @@ def ranges(detections, parameters):
         Index of the detection, and first and last order-29 pixel, for each range.
     """
     radius = np.full(detections.ids.size, (parameters.radius_arcsec + DRIFT_ARCSEC) * ARCSEC)
-    return cover_cones(detections.places.ra, detections.places.dec, radius)
+    return cover_cones(detections.places.ra, detections.places.dec, radius, coarser=1)
 
 
 def tiles(lowest, highest):
@@ -275,6 +276,28 @@ def _place_within(label, sets):
     return place, size
 
 
+def near_pairs(detections, found, number, parameters):
+    """Pairs of a detection and an Object, each once, that are within the radius and may be matched.
+
+    Parameters
+    ----------
+    found : tuple
+        What `objects` returns.
+    number : ndarray of int
+        The detection that each range belongs to.
+    """
+    objects, ranges, row = found
+    radius = parameters.radius_arcsec
+    ranged = ranges >= 0
+    moved = np.unique(row[~ranged])
+    which, target = within(detections.places, objects.places[moved], np.full(moved.size, radius))
+    which, target = np.append(number[ranges[ranged]], which), np.append(row[ranged], moved[target])
+    which, target = divmod(np.unique(which * objects.ids.size + target), max(objects.ids.size, 1))
+    mine, theirs = detections.places[which], objects.places[target]
+    near = objects.holds[target] & (separations(mine.ra, mine.dec, theirs.ra, theirs.dec) <= radius)
+    return which[near], target[near]
+
+
 def solve(detections, number, found, predictions, parameters):
     """Match of the detections of a Visit; new ones still without Object.
 
@@ -295,13 +318,10 @@ def solve(detections, number, found, predictions, parameters):
     new : ndarray of int
         Rows of detections that are to become Objects.
     """
-    objects, ranges, row = found
-    known, (moving_ids, ahead) = objects.ids.size, predictions
-    which, target = np.unique(np.stack([number[ranges], row]), axis=1)
-    mine, theirs = detections.places[which], objects.places[target]
-    near = separations(mine.ra, mine.dec, theirs.ra, theirs.dec) <= parameters.radius_arcsec
-    near &= objects.holds[target]
-    pairs = which[near], target[near], object_gains(detections, objects, which[near], target[near], parameters)
+    objects, (moving_ids, ahead) = found[0], predictions
+    known = objects.ids.size
+    which, target = near_pairs(detections, found, number, parameters)
+    pairs = which, target, object_gains(detections, objects, which, target, parameters)
     which, target, gain = moving_gains(detections, ahead, parameters)
     which, target, gain = map(np.append, pairs, (which, target + known, gain))
     which, target, gain = (column[detections.usable[which]] for column in (which, target, gain))

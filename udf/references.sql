@@ -96,3 +96,25 @@ FOR EACH STATEMENT EXECUTE FUNCTION hven.refuse_referenced();
 CREATE OR REPLACE TRIGGER refuse_referenced
 AFTER DELETE ON :catalogue.moving_object REFERENCING OLD TABLE AS gone
 FOR EACH STATEMENT EXECUTE FUNCTION hven.refuse_referenced();
+
+
+CREATE OR REPLACE FUNCTION hven.delete_side_rows()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM :catalogue.object_moved AS s USING gone WHERE s.object_id = gone.object_id;
+    DELETE FROM :catalogue.object_flux AS s USING gone WHERE s.object_id = gone.object_id;
+    DELETE FROM :catalogue.object_variability AS s USING gone WHERE s.object_id = gone.object_id;
+    DELETE FROM :catalogue.force_list AS s USING gone WHERE s.object_id = gone.object_id;
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION hven.delete_side_rows() IS
+'Trigger, once a statement: deletes what side tables without a foreign key have of deleted Objects.';
+
+CREATE OR REPLACE TRIGGER delete_side_rows
+AFTER DELETE ON :catalogue.object REFERENCING OLD TABLE AS gone
+FOR EACH STATEMENT EXECUTE FUNCTION hven.delete_side_rows();

@@ -5,7 +5,7 @@ from time import perf_counter
 
 import numpy as np
 
-KINDS = {"8": ">i8", "f": ">f8", "e": ">f4", "b": "?"}
+KINDS = {"4": ">i4", "8": ">i8", "f": ">f8", "e": ">f4", "b": "?"}
 
 
 class Steps:
@@ -55,7 +55,7 @@ def columns(row, kinds):
     ----------
     row : dict of str to bytes
     kinds : str
-        One letter a column: 8 for bigint, f for float8, e for float4, b for boolean.
+        One letter a column: 4 for integer, 8 for bigint, f for float8, e for float4, b for boolean.
     """
     found = (np.frombuffer(data or b"", KINDS[kind]) for data, kind in zip(row.values(), kinds, strict=True))
     return [column.astype(column.dtype.newbyteorder("=")) for column in found]

@@ -8,26 +8,28 @@ CREATE OR REPLACE FUNCTION hven.position_weight(
     ra float8, "dec" float8, ra_err real, dec_err real, ra_dec_cov real, ra0 float8, dec0 float8)
 RETURNS TABLE (x float8, y float8, xx float8, yy float8, xy float8)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
--- OFFSET 0 keeps the planner from putting each expression in wherever it is used. 0.04 = (0.2″)².
+-- OFFSET 0 keeps the planner from putting each expression in wherever it is used. 0.04 = (0.2″)². a, b: the parts of
+-- half the angle by which the position's axes are turned; 206264.8… = arcsec per radian.
 AS $$
-    SELECT cos(a.d) * sin(a.east) / t.depth, (sin(a.north) + sin(a.c) * t.bulge) / t.depth,
-           (c.xx * t.sin * t.sin + 2 * c.xy * t.sin * t.cos + c.yy * t.cos * t.cos) / c.determinant,
-           (c.xx * t.cos * t.cos - 2 * c.xy * t.sin * t.cos + c.yy * t.sin * t.sin) / c.determinant,
-           ((c.yy - c.xx) * t.sin * t.cos + c.xy * (t.sin * t.sin - t.cos * t.cos)) / c.determinant
-    FROM (SELECT radians($1 - $6 - 360 * round(($1 - $6) / 360)) AS east, radians($2 - $7) AS north,
-                 radians($2) AS d, radians($7) AS c OFFSET 0) a
-    CROSS JOIN LATERAL (
-        SELECT b.bulge, (cos(a.north) - cos(a.c) * b.bulge) * radians(1 / 3600::float8) AS depth, sin(b.turn) AS sin, cos(b.turn) AS cos
-        FROM (SELECT 2 * cos(a.d) * sin(a.east / 2) * sin(a.east / 2) AS bulge,
-                     2 * atan2(sin(a.east / 2) * sin((a.d + a.c) / 2), cos(a.east / 2) * cos(a.north / 2)) AS turn OFFSET 0) b
-        OFFSET 0) t
-    CROSS JOIN LATERAL (
-        SELECT k.xx, k.yy, CASE WHEN k.xx * k.yy > k.xy * k.xy THEN k.xy ELSE 0 END AS xy,
-               CASE WHEN k.xx * k.yy > k.xy * k.xy THEN k.xx * k.yy - k.xy * k.xy ELSE k.xx * k.yy END AS determinant
-        FROM (SELECT CASE WHEN $3 > 0 AND $4 > 0 THEN $3::float8 * $3 ELSE 0.04 END AS xx,
-                     CASE WHEN $3 > 0 AND $4 > 0 THEN $4::float8 * $4 ELSE 0.04 END AS yy,
-                     CASE WHEN $3 > 0 AND $4 > 0 THEN coalesce($5, 0)::float8 ELSE 0 END AS xy OFFSET 0) k
-        OFFSET 0) c
+    SELECT w.x, w.y, (w.cxx * w.sin * w.sin + 2 * w.cxy * w.sin * w.cos + w.cyy * w.cos * w.cos) / w.determinant,
+           (w.cxx * w.cos * w.cos - 2 * w.cxy * w.sin * w.cos + w.cyy * w.sin * w.sin) / w.determinant,
+           ((w.cyy - w.cxx) * w.sin * w.cos + w.cxy * (w.sin * w.sin - w.cos * w.cos)) / w.determinant
+    FROM (SELECT 206264.80624709636 * 2 * t.cos_d * t.half * sqrt(1 - t.half * t.half) / (t.cos_n - t.cos_c * t.bulge) AS x,
+                 206264.80624709636 * (t.sin_n + t.sin_c * t.bulge) / (t.cos_n - t.cos_c * t.bulge) AS y,
+                 2 * t.a * t.b / (t.a * t.a + t.b * t.b) AS sin, (t.b * t.b - t.a * t.a) / (t.a * t.a + t.b * t.b) AS cos,
+                 t.cxx, t.cyy, CASE WHEN t.cxx * t.cyy > t.cxy * t.cxy THEN t.cxy ELSE 0 END AS cxy,
+                 t.cxx * t.cyy - CASE WHEN t.cxx * t.cyy > t.cxy * t.cxy THEN t.cxy * t.cxy ELSE 0 END AS determinant
+          FROM (SELECT s.half, s.cos_d, s.cos_c, s.sin_c, s.sin_n, s.cos_n, s.cxx, s.cyy, s.cxy,
+                       2 * s.cos_d * s.half * s.half AS bulge,
+                       s.half * sin(radians(($2 + $7) / 2)) AS a, sqrt(1 - s.half * s.half) * cos(radians(($2 - $7) / 2)) AS b
+                FROM (SELECT sin(radians($1 - $6 - 360 * round(($1 - $6) / 360)) / 2) AS half, cos(radians($2)) AS cos_d,
+                             cos(radians($7)) AS cos_c, sin(radians($7)) AS sin_c, sin(radians($2 - $7)) AS sin_n,
+                             cos(radians($2 - $7)) AS cos_n,
+                             CASE WHEN $3 > 0 AND $4 > 0 THEN $3::float8 * $3 ELSE 0.04 END AS cxx,
+                             CASE WHEN $3 > 0 AND $4 > 0 THEN $4::float8 * $4 ELSE 0.04 END AS cyy,
+                             CASE WHEN $3 > 0 AND $4 > 0 THEN coalesce($5, 0)::float8 ELSE 0 END AS cxy OFFSET 0) s
+                OFFSET 0) t
+          OFFSET 0) w
 $$;
 
 COMMENT ON FUNCTION hven.position_weight(float8, float8, real, real, real, float8, float8) IS
@@ -40,15 +42,15 @@ RETURNS TABLE (mean_ra float8, mean_dec float8, ra_err real, dec_err real, ra_de
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
 AS $$
     SELECT CASE WHEN p.ra >= 360 THEN p.ra - 360 WHEN p.ra + 360 >= 360 THEN greatest(p.ra, 0 * p.ra) ELSE p.ra + 360 END,
-           degrees(atan2(sin(radians($2)) + p.y * cos(radians($2)), sqrt(p.x * p.x + p.depth * p.depth))),
-           p.ra_err, p.dec_err, p.ra_dec_cov
-    FROM (SELECT $1 + degrees(atan2(m.x, m.depth)) AS ra, m.*
-          FROM (SELECT n.*, cos(radians($2)) - n.y * sin(radians($2)) AS depth
-                FROM (SELECT radians(($4 * $6 - $5 * $7) / i.determinant / 3600) AS x,
-                             radians(($3 * $7 - $5 * $6) / i.determinant / 3600) AS y,
-                             sqrt($4 / i.determinant)::real AS ra_err, sqrt($3 / i.determinant)::real AS dec_err,
-                             (-$5 / i.determinant)::real AS ra_dec_cov
-                      FROM (SELECT $3 * $4 - $5 * $5 AS determinant OFFSET 0) i OFFSET 0) n OFFSET 0) m OFFSET 0) p
+           p."dec", sqrt($4 / p.determinant)::real, sqrt($3 / p.determinant)::real, (-$5 / p.determinant)::real
+    FROM (SELECT $1 + degrees(atan2(n.x, n.cos_c - n.y * n.sin_c)) AS ra,
+                 degrees(atan2(n.sin_c + n.y * n.cos_c,
+                               sqrt(n.x * n.x + (n.cos_c - n.y * n.sin_c) * (n.cos_c - n.y * n.sin_c)))) AS "dec", n.determinant
+          FROM (SELECT i.determinant, ($4 * $6 - $5 * $7) / i.determinant / 206264.80624709636 AS x,
+                       ($3 * $7 - $5 * $6) / i.determinant / 206264.80624709636 AS y,
+                       cos(radians($2)) AS cos_c, sin(radians($2)) AS sin_c
+                FROM (SELECT $3 * $4 - $5 * $5 AS determinant OFFSET 0) i OFFSET 0) n
+          OFFSET 0) p
 $$;
 
 COMMENT ON FUNCTION hven.mean_position(float8, float8, float8, float8, float8, float8, float8) IS

@@ -31,10 +31,14 @@ from db.columns import (
 )
 
 
-def owner(**options):
-    """Return the column of a side table that names its Object."""
-    return key("object_id", ForeignKey("catalogue.object.object_id", ondelete="CASCADE"), ucd="meta.id.parent",
-               doc="The Object described", **options)
+def owner(*, hot: bool = False, **options):
+    """Return the column of a side table that names its Object.
+
+    A foreign key costs several times the row that it checks: tables that the night writes have none. There a
+    trigger, once a statement, deletes the rows of deleted Objects (udf/references.sql).
+    """
+    constraint = [] if hot else [ForeignKey("catalogue.object.object_id", ondelete="CASCADE")]
+    return key("object_id", *constraint, ucd="meta.id.parent", doc="The Object described", **options)
 
 
 object_ = table(
@@ -81,7 +85,7 @@ object_ = table(
 
 object_moved = table(
     "object_moved", "catalogue",
-    owner(primary_key=True),
+    owner(hot=True, primary_key=True),
     healpix29(),
     Index("object_moved_healpix29_idx", "healpix29"),
     doc="Objects whose mean position lies beyond the drift that the search allows for, indexed where they are now",
@@ -160,7 +164,7 @@ SUMS = "Sum over the light curve about dia_flux_origin, kept so that the night c
 
 object_flux = table(
     "object_flux", "catalogue",
-    owner(),
+    owner(hot=True),
     filter_id(),
     *flux("mean_flux", "Mean calibrated flux over single exposures", "T1:Average calibrated fluxes and errors in each filter"),
     column("measurements", Integer, unit="", ucd="meta.number;obs", nullable=False, server_default="0", doc="Measurements in mean_flux"),
@@ -192,7 +196,7 @@ object_flux = table(
 
 object_variability = table(
     "object_variability", "catalogue",
-    owner(primary_key=True),
+    owner(hot=True, primary_key=True),
     column("welch_stetson_i", REAL, unit="", ucd="src.var.index", ldm="T1:Summary statistics for light curve variability",
            doc="Welch and Stetson's I over pairs of filters (Welch & Stetson 1993)"),
     column("pairs", Integer, unit="", ucd="meta.number", doc="Pairs in welch_stetson_i"),
@@ -269,7 +273,7 @@ object_match = table(
 
 force_list = table(
     "force_list", "catalogue",
-    owner(primary_key=True),
+    owner(hot=True, primary_key=True),
     key("since_visit_id", doc="The Visit whose Alert put the Object here", ucd="meta.id.assoc"),
     mjd("expires_tai", "When the Object leaves the list", ucd="time.end", nullable=False),
     column("priority", REAL, unit="", ucd="meta.code", nullable=False, server_default="0", doc="Kept longest when the list is full: highest"),

@@ -74,8 +74,12 @@ class Night:
         )  # fmt: skip
 
     def associate(self, index, jobs=None, **parameters):
+        """Associate a Visit by its place in the night; return what it reports."""
+        return self.associate_visit(self.ids[index], jobs, **parameters)
+
+    def associate_visit(self, visit_id, jobs=None, **parameters):
         """Associate a Visit; return what it reports."""
-        return self.ask("SELECT hven.associate_visit(%s, %s::bigint[], %s)", self.ids[index], jobs, Json(parameters))
+        return self.ask("SELECT hven.associate_visit(%s, %s::bigint[], %s)", visit_id, jobs, Json(parameters))
 
     def run(self, index, part=slice(None), attempt=0, **parameters):
         """Stage and associate a Visit; return its detections and what association reports."""

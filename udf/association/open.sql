@@ -28,6 +28,9 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     fault text;
+    lowest bigint;
+    highest bigint;
+    is_in_band boolean;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION USING ERRCODE = 'VN020',
@@ -44,12 +47,11 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'VN021', MESSAGE = format('associate_visit: Visit %s: %s', visit, fault),
             HINT = 'Equal numbers mean that other rows are there. Delete the Visit''s staged rows of that job and run it again.';
     END IF;
-    SELECT coalesce(hven.first_measurement_id(s.release, visit), i.first), coalesce(hven.last_measurement_id(s.release, visit), i.last)
-    INTO first, last
-    FROM (SELECT min(dia_source_id) >> 57 AS release FROM staging.dia_source WHERE visit_id = visit) s, hven.visit_ids(visit) i;
-    PERFORM FROM staging.dia_source WHERE visit_id = visit AND (dia_source_id NOT BETWEEN first AND last OR filter_id
-        <> (SELECT v.filter_id FROM :catalogue.visit v WHERE v.visit_id = visit)) LIMIT 1;
-    IF FOUND THEN
+    SELECT min(dia_source_id), max(dia_source_id), bool_and(filter_id = band) INTO lowest, highest, is_in_band
+    FROM staging.dia_source WHERE visit_id = visit;
+    SELECT coalesce(hven.first_measurement_id(lowest >> 57, visit), i.first), coalesce(hven.last_measurement_id(lowest >> 57, visit), i.last)
+    INTO first, last FROM hven.visit_ids(visit) i;
+    IF lowest < first OR highest > last OR NOT is_in_band THEN
         RAISE EXCEPTION USING ERRCODE = 'VN021',
             MESSAGE = format('associate_visit: Visit %s: staged rows are not all of this Visit, its filter and one release', visit),
             HINT = 'Delete the Visit''s staged rows and run its jobs again.';
@@ -59,7 +61,7 @@ END
 $$;
 
 COMMENT ON FUNCTION hven.association_open(bigint, bigint[]) IS
-'Locks a Visit and checks what is staged (see association_fault); returns the range of the Visit''s ids the time that marks this pass, and the filter.';
+'Locks a Visit and checks what is staged (see association_fault); returns the range of the Visit''s ids, the time that marks this pass, and the filter.';
 
 
 CREATE OR REPLACE FUNCTION hven.association_fault(visit bigint, jobs bigint[])

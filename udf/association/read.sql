@@ -16,7 +16,9 @@ BEGIN
            string_agg(boolsend(coalesce(s.psf_flux > 0, false)), ''),
            string_agg(float4send(CASE WHEN s.is_trail OR s.pixel_flag_streak THEN -1 ELSE coalesce(s.reliability, 1) END), '')
     INTO ids, ra, "dec", ra_err, dec_err, ra_dec_cov, extendedness, healpix29, is_positive, reliability
-    FROM (SELECT * FROM staging.dia_source WHERE visit_id = visit ORDER BY dia_source_id) s;
+    FROM (SELECT x.dia_source_id, x.ra, x.dec, x.ra_err, x.dec_err, x.ra_dec_cov, x.extendedness, x.healpix29, x.psf_flux, x.is_trail,
+                 x.pixel_flag_streak, x.reliability
+          FROM staging.dia_source x WHERE x.visit_id = visit ORDER BY x.dia_source_id) s;
 END
 $$;
 
@@ -25,9 +27,9 @@ COMMENT ON FUNCTION hven.association_detections(bigint) IS
 
 
 CREATE OR REPLACE FUNCTION hven.association_candidates(
-    lowest bigint[], highest bigint[], OUT "range" bytea, OUT ids bytea, OUT ra bytea, OUT "dec" bytea, OUT ra_err bytea,
-    OUT dec_err bytea, OUT ra_dec_cov bytea, OUT extendedness bytea, OUT ixx bytea, OUT iyy bytea, OUT ixy bytea,
-    OUT seen bytea, OUT holds bytea)
+    lowest bigint[], highest bigint[], tiles bigint[], OUT "range" bytea, OUT ids bytea, OUT ra bytea, OUT "dec" bytea,
+    OUT ra_err bytea, OUT dec_err bytea, OUT ra_dec_cov bytea, OUT extendedness bytea, OUT ixx bytea, OUT iyy bytea,
+    OUT ixy bytea, OUT dia_sources bytea)
 LANGUAGE plpgsql STABLE
 -- Some ten thousand short scans of the index: any other plan reads the whole table.
 SET enable_seqscan = off
@@ -36,31 +38,28 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
 BEGIN
-    WITH ranges AS (
-        SELECT * FROM unnest(lowest, highest) WITH ORDINALITY AS r (lowest, highest, number)
-    ), found AS (
-        SELECT r.number, o.* FROM ranges r
-        CROSS JOIN LATERAL (SELECT * FROM :catalogue.object o WHERE o.healpix29 BETWEEN r.lowest AND r.highest OFFSET 0) o
-        UNION ALL
-        SELECT r.number, o.* FROM ranges r
-        JOIN :catalogue.object_moved m ON m.healpix29 BETWEEN r.lowest AND r.highest
-        JOIN :catalogue.object o USING (object_id)
-    )
-    SELECT string_agg(int8send(f.number - 1), ''), string_agg(int8send(f.object_id), ''),
+    SELECT string_agg(int4send(f.number::integer - 1), ''), string_agg(int8send(f.object_id), ''),
            string_agg(float8send(f.mean_ra), ''), string_agg(float8send(f.mean_dec), ''),
            string_agg(float4send(coalesce(f.ra_err, 'NaN')), ''), string_agg(float4send(coalesce(f.dec_err, 'NaN')), ''),
            string_agg(float4send(coalesce(f.ra_dec_cov, 'NaN')), ''),
            string_agg(float4send(coalesce(f.extendedness, 'NaN')), ''),
            string_agg(float4send(coalesce(f.ixx, 'NaN')), ''), string_agg(float4send(coalesce(f.iyy, 'NaN')), ''),
            string_agg(float4send(coalesce(f.ixy, 'NaN')), ''),
-           string_agg(boolsend(f.dia_sources > 0), ''), string_agg(boolsend(f.time_withdrawn IS NULL), '')
-    INTO "range", ids, ra, "dec", ra_err, dec_err, ra_dec_cov, extendedness, ixx, iyy, ixy, seen, holds
-    FROM found f;
+           string_agg(int4send(CASE WHEN f.time_withdrawn IS NULL THEN f.dia_sources ELSE -1 END), '')
+    INTO "range", ids, ra, "dec", ra_err, dec_err, ra_dec_cov, extendedness, ixx, iyy, ixy, dia_sources
+    FROM (
+        SELECT r.number, o.* FROM unnest(lowest, highest) WITH ORDINALITY AS r (lowest, highest, number)
+        JOIN :catalogue.object o ON o.healpix29 >= r.lowest AND o.healpix29 <= r.highest
+        UNION ALL
+        SELECT 0, o.* FROM unnest(tiles) AS t (tile)
+        JOIN :catalogue.object_moved m ON m.healpix29 >= t.tile << 46 AND m.healpix29 < (t.tile + 1) << 46
+        JOIN :catalogue.object o USING (object_id)
+    ) f;
 END
 $$;
 
-COMMENT ON FUNCTION hven.association_candidates(bigint[], bigint[]) IS
-'The Objects, withdrawn ones too, whose indexed or moved place lies in ranges of healpix29, with the number of the range from 0, as columns of big-endian bytes.';
+COMMENT ON FUNCTION hven.association_candidates(bigint[], bigint[], bigint[]) IS
+'The Objects whose indexed place lies in ranges of healpix29, with the number of the range from 0, and those of object_moved in order-6 pixels, with -1, as columns of big-endian bytes. dia_sources is -1 for Objects that are withdrawn.';
 
 
 CREATE OR REPLACE FUNCTION hven.association_predictions(

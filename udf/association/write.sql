@@ -62,18 +62,23 @@ CREATE OR REPLACE FUNCTION hven.association_new_objects(first bigint, last bigin
 RETURNS void
 LANGUAGE plpgsql
 SET enable_nestloop = off
+SET enable_hashjoin = on  -- the caller may have forbidden it
 AS $$
 BEGIN
+    -- The fence keeps the join apart from the loops over one row, which would hide what it costs.
+    WITH found AS MATERIALIZED (
+        SELECT d.object_id, d.ra, d.dec, d.healpix29, d.ra_err, d.dec_err, d.ra_dec_cov, d.midpoint_tai
+        FROM :catalogue.dia_source d JOIN unnest(new) AS n (object_id) USING (object_id)
+        WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed
+    )
     INSERT INTO :catalogue.object (
         object_id, ra, dec, healpix29, mean_ra, mean_dec, ra_err, dec_err, ra_dec_cov, weight_xx, weight_yy, weight_xy,
-        prior_weight, weighted_x, weighted_y, extendedness, dia_sources, first_tai, last_tai, time_processed)
-    SELECT d.object_id, d.ra, d.dec, d.healpix29, m.*, w.xx, w.yy, w.xy, 0, 0, 0, d.extendedness, 1, d.midpoint_tai,
+        prior_weight, weighted_x, weighted_y, dia_sources, first_tai, last_tai, time_processed)
+    SELECT d.object_id, d.ra, d.dec, d.healpix29, m.*, w.xx, w.yy, w.xy, 0, 0, 0, 1, d.midpoint_tai,
            d.midpoint_tai, processed
-    FROM :catalogue.dia_source d
-    JOIN unnest(new) AS n (object_id) USING (object_id)
+    FROM found d
     CROSS JOIN LATERAL hven.position_weight(d.ra, d.dec, d.ra_err, d.dec_err, d.ra_dec_cov, d.ra, d.dec) w
     CROSS JOIN LATERAL hven.mean_position(d.ra, d.dec, w.xx, w.yy, w.xy, 0, 0) m
-    WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed
     ORDER BY d.object_id;
 END
 $$;
@@ -121,7 +126,8 @@ BEGIN
         FROM :catalogue.dia_source d
         WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed
           AND o.object_id = d.object_id AND o.time_processed IS DISTINCT FROM processed
-        RETURNING o.object_id, hven.sky_separation_arcsec(o.ra, o.dec, o.mean_ra, o.mean_dec) > hven.drift_arcsec() AS is_beyond
+        RETURNING o.object_id, hven.sky_haversine(o.ra, o.dec, o.mean_ra, o.mean_dec)
+                               > sin(radians(hven.drift_arcsec() / 7200)) ^ 2::float8 AS is_beyond
     )
     SELECT count(*), array_agg(object_id) FILTER (WHERE is_beyond) INTO matched, moved FROM updated;
     IF moved IS NOT NULL THEN

@@ -53,6 +53,16 @@ CREATE TABLE :catalogue.filter (
     CONSTRAINT filter_name_key UNIQUE (name)
 );
 
+CREATE TABLE :catalogue.force_list (
+    object_id BIGINT NOT NULL,
+    since_visit_id BIGINT NOT NULL,
+    expires_tai DOUBLE PRECISION NOT NULL,
+    priority REAL DEFAULT '0' NOT NULL,
+    CONSTRAINT force_list_pkey PRIMARY KEY (object_id)
+);
+
+CREATE INDEX force_list_expires_tai_idx ON :catalogue.force_list (expires_tai);
+
 CREATE TABLE :catalogue.model_type (
     model_type TEXT NOT NULL,
     version TEXT NOT NULL,
@@ -98,12 +108,29 @@ CREATE TABLE :catalogue.object_match (
 
 CREATE INDEX object_match_other_object_id_idx ON :catalogue.object_match (other_object_id);
 
+CREATE TABLE :catalogue.object_moved (
+    object_id BIGINT NOT NULL,
+    healpix29 BIGINT NOT NULL,
+    CONSTRAINT object_moved_pkey PRIMARY KEY (object_id)
+);
+
+CREATE INDEX object_moved_healpix29_idx ON :catalogue.object_moved (healpix29);
+
 CREATE TABLE :catalogue.object_retired (
     object_id BIGINT NOT NULL,
     moving_object_id BIGINT,
     dia_source_id BIGINT,
     retired_tai DOUBLE PRECISION,
     CONSTRAINT object_retired_pkey PRIMARY KEY (object_id)
+);
+
+CREATE TABLE :catalogue.object_variability (
+    object_id BIGINT NOT NULL,
+    welch_stetson_i REAL,
+    pairs INTEGER,
+    period DOUBLE PRECISION,
+    false_alarm REAL,
+    CONSTRAINT object_variability_pkey PRIMARY KEY (object_id)
 );
 
 CREATE TABLE :catalogue.ocs_feedback (
@@ -444,17 +471,6 @@ CREATE TABLE :catalogue.coadd (
 
 CREATE UNIQUE INDEX coadd_current_idx ON :catalogue.coadd (patch_id, kind, filter_id) WHERE is_current;
 
-CREATE TABLE :catalogue.force_list (
-    object_id BIGINT NOT NULL,
-    since_visit_id BIGINT NOT NULL,
-    expires_tai DOUBLE PRECISION NOT NULL,
-    priority REAL DEFAULT '0' NOT NULL,
-    CONSTRAINT force_list_pkey PRIMARY KEY (object_id),
-    CONSTRAINT force_list_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE
-);
-
-CREATE INDEX force_list_expires_tai_idx ON :catalogue.force_list (expires_tai);
-
 CREATE TABLE :catalogue.moving_object_magnitude (
     moving_object_id BIGINT NOT NULL,
     filter_id SMALLINT NOT NULL,
@@ -525,15 +541,6 @@ CREATE TABLE :catalogue.object_model (
     CONSTRAINT object_model_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE
 );
 
-CREATE TABLE :catalogue.object_moved (
-    object_id BIGINT NOT NULL,
-    healpix29 BIGINT NOT NULL,
-    CONSTRAINT object_moved_pkey PRIMARY KEY (object_id),
-    CONSTRAINT object_moved_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE
-);
-
-CREATE INDEX object_moved_healpix29_idx ON :catalogue.object_moved (healpix29);
-
 CREATE TABLE :catalogue.object_photoz (
     object_id BIGINT NOT NULL,
     z_peak REAL NOT NULL,
@@ -575,16 +582,6 @@ CREATE TABLE :catalogue.object_segment (
 );
 
 CREATE INDEX object_segment_root_object_id_idx ON :catalogue.object_segment (root_object_id);
-
-CREATE TABLE :catalogue.object_variability (
-    object_id BIGINT NOT NULL,
-    welch_stetson_i REAL,
-    pairs INTEGER,
-    period DOUBLE PRECISION,
-    false_alarm REAL,
-    CONSTRAINT object_variability_pkey PRIMARY KEY (object_id),
-    CONSTRAINT object_variability_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE
-);
 
 CREATE TABLE :catalogue.outbox (
     outbox_id BIGINT GENERATED ALWAYS AS IDENTITY,

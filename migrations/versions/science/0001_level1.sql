@@ -228,6 +228,35 @@ CREATE TABLE :catalogue.object (
 
 CREATE INDEX object_healpix29_idx ON :catalogue.object (healpix29);
 
+CREATE TABLE :catalogue.object_flux (
+    object_id BIGINT NOT NULL,
+    filter_id SMALLINT NOT NULL,
+    mean_flux REAL,
+    mean_flux_err REAL,
+    measurements INTEGER DEFAULT '0' NOT NULL,
+    coadd_flux REAL,
+    coadd_flux_err REAL,
+    mean_dia_flux REAL,
+    mean_dia_flux_err REAL,
+    dia_sources INTEGER DEFAULT '0' NOT NULL,
+    dia_flux_origin REAL,
+    sum_weight DOUBLE PRECISION,
+    sum_weight_flux DOUBLE PRECISION,
+    sum_weight_flux2 DOUBLE PRECISION,
+    sum_flux DOUBLE PRECISION,
+    sum_flux2 DOUBLE PRECISION,
+    variance REAL,
+    chi2 REAL,
+    stetson_j REAL,
+    amplitude REAL,
+    min_flux REAL,
+    max_flux REAL,
+    first_tai DOUBLE PRECISION,
+    last_tai DOUBLE PRECISION,
+    CONSTRAINT object_flux_pkey PRIMARY KEY (object_id, filter_id)
+)
+ WITH (fillfactor = 80);
+
 CREATE TABLE :catalogue.source (
     source_id BIGINT NOT NULL,
     object_id BIGINT,
@@ -314,33 +343,3 @@ CREATE INDEX source_healpix29_idx ON :catalogue.source (healpix29);
 CREATE INDEX source_moving_object_id_idx ON :catalogue.source (moving_object_id, source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE moving_object_id IS NOT NULL;
 
 CREATE INDEX source_object_id_idx ON :catalogue.source (object_id, source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE object_id IS NOT NULL;
-
-CREATE TABLE :catalogue.object_flux (
-    object_id BIGINT NOT NULL,
-    filter_id SMALLINT NOT NULL,
-    mean_flux REAL,
-    mean_flux_err REAL,
-    measurements INTEGER DEFAULT '0' NOT NULL,
-    coadd_flux REAL,
-    coadd_flux_err REAL,
-    mean_dia_flux REAL,
-    mean_dia_flux_err REAL,
-    dia_sources INTEGER DEFAULT '0' NOT NULL,
-    dia_flux_origin REAL,
-    sum_weight DOUBLE PRECISION,
-    sum_weight_flux DOUBLE PRECISION,
-    sum_weight_flux2 DOUBLE PRECISION,
-    sum_flux DOUBLE PRECISION,
-    sum_flux2 DOUBLE PRECISION,
-    variance REAL,
-    chi2 REAL,
-    stetson_j REAL,
-    amplitude REAL,
-    min_flux REAL,
-    max_flux REAL,
-    first_tai DOUBLE PRECISION,
-    last_tai DOUBLE PRECISION,
-    CONSTRAINT object_flux_pkey PRIMARY KEY (object_id, filter_id),
-    CONSTRAINT object_flux_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE
-)
- WITH (fillfactor = 80);

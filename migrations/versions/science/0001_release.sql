@@ -239,6 +239,34 @@ CREATE INDEX object_healpix29_idx ON :catalogue.object (healpix29);
 
 CREATE INDEX object_position_idx ON :catalogue.object USING gist (spoint_deg(ra, dec));
 
+CREATE TABLE :catalogue.object_flux (
+    object_id BIGINT NOT NULL,
+    filter_id SMALLINT NOT NULL,
+    mean_flux REAL,
+    mean_flux_err REAL,
+    measurements INTEGER DEFAULT '0' NOT NULL,
+    coadd_flux REAL,
+    coadd_flux_err REAL,
+    mean_dia_flux REAL,
+    mean_dia_flux_err REAL,
+    dia_sources INTEGER DEFAULT '0' NOT NULL,
+    dia_flux_origin REAL,
+    sum_weight DOUBLE PRECISION,
+    sum_weight_flux DOUBLE PRECISION,
+    sum_weight_flux2 DOUBLE PRECISION,
+    sum_flux DOUBLE PRECISION,
+    sum_flux2 DOUBLE PRECISION,
+    variance REAL,
+    chi2 REAL,
+    stetson_j REAL,
+    amplitude REAL,
+    min_flux REAL,
+    max_flux REAL,
+    first_tai DOUBLE PRECISION,
+    last_tai DOUBLE PRECISION,
+    CONSTRAINT object_flux_pkey PRIMARY KEY (object_id, filter_id)
+);
+
 CREATE TABLE :catalogue.source (
     source_id BIGINT NOT NULL,
     object_id BIGINT,
@@ -328,32 +356,3 @@ CREATE INDEX source_moving_object_id_idx ON :catalogue.source (moving_object_id,
 CREATE INDEX source_object_id_idx ON :catalogue.source (tile, object_id, source_id) INCLUDE (midpoint_tai, filter_id, psf_flux, psf_flux_err, time_withdrawn) WHERE object_id IS NOT NULL;
 
 CREATE INDEX source_visit_id_idx ON :catalogue.source (visit_id);
-
-CREATE TABLE :catalogue.object_flux (
-    object_id BIGINT NOT NULL,
-    filter_id SMALLINT NOT NULL,
-    mean_flux REAL,
-    mean_flux_err REAL,
-    measurements INTEGER DEFAULT '0' NOT NULL,
-    coadd_flux REAL,
-    coadd_flux_err REAL,
-    mean_dia_flux REAL,
-    mean_dia_flux_err REAL,
-    dia_sources INTEGER DEFAULT '0' NOT NULL,
-    dia_flux_origin REAL,
-    sum_weight DOUBLE PRECISION,
-    sum_weight_flux DOUBLE PRECISION,
-    sum_weight_flux2 DOUBLE PRECISION,
-    sum_flux DOUBLE PRECISION,
-    sum_flux2 DOUBLE PRECISION,
-    variance REAL,
-    chi2 REAL,
-    stetson_j REAL,
-    amplitude REAL,
-    min_flux REAL,
-    max_flux REAL,
-    first_tai DOUBLE PRECISION,
-    last_tai DOUBLE PRECISION,
-    CONSTRAINT object_flux_pkey PRIMARY KEY (object_id, filter_id),
-    CONSTRAINT object_flux_object_id_fkey FOREIGN KEY(object_id) REFERENCES :catalogue.object (object_id) ON DELETE CASCADE
-);
