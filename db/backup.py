@@ -186,7 +186,8 @@ def _sums(folder: Path, needed: Callable[[str], bool] = lambda _: True) -> Itera
 
 def tool(name: str, *options: str) -> str:
     """Run one of PostgreSQL's programs and return what it printed; it ends with us."""
-    command = [str(settings.BINARIES / name), *options]
+    own = settings.BINARIES / name
+    command = [str(own) if own.exists() else name, *options]
     environment = os.environ | {"LC_ALL": "C", "PGAPPNAME": "hven"}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -41,7 +41,10 @@ def _refused(database: str) -> Iterator[None]:
     try:
         yield
     except (DBAPIError, psycopg2.Error, deploy.DeployError) as error:
-        said = str(getattr(error, "orig", error)).splitlines()[0].rstrip(".")
+        cause = getattr(error, "orig", error)
+        if isinstance(cause, HvenError):  # it says already what to do
+            raise cause from None
+        said = str(cause).splitlines()[0].rstrip(".")
         raise UpgradeError(
             f"{database} could not be brought to head ({said}); it is as it was",
             "mend that, then `hven upgrade`",
