@@ -3,7 +3,7 @@
 -- databases: hub level1 release
 -- execute: public
 --
--- Our SQLSTATEs are the class VN:
+-- Our SQLSTATEs are the class VN. Those of ids and of the sky; others are listed where they are raised:
 --   VN001  a part of an id, or an id, is out of range
 --   VN010  a position is not on the sky (latitude beyond ±90°, NaN or infinite coordinate)
 --   VN011  a radius, axis or angle is out of range
