@@ -14,7 +14,7 @@ from psycopg2.extensions import AsIs
 from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.exc import DBAPIError
 
-from db import databases, describe, release, rights, users
+from db import databases, describe, metrics, release, rights, users
 from db.bootstrap import PGSPHERE_LEAST
 from db.connect import MAINTENANCE, connect, engine
 from db.databases import HUB, LEVEL1, OWNER, ROOT, TEMPLATE
@@ -82,6 +82,9 @@ def upgrade(database: str, revision: str = "head") -> None:
             deploy.deploy(session, None if layout.kind == "hub" else layout.catalogue)
             connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
             describe.describe(connection, layout)
+            if layout.kind != "hub":
+                with session.cursor() as cursor:
+                    metrics.load(cursor)
             connection.exec_driver_sql("RESET ROLE")
             rights.apply(session, layout)
 

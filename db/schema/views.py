@@ -1,6 +1,6 @@
 """Columns that a view computes; all others are described as the column that they show (`db.views`)."""
 
-from sqlalchemy import Column, Double, Text
+from sqlalchemy import BigInteger, Column, Double, SmallInteger, Text
 
 from db.columns import column
 
@@ -15,5 +15,18 @@ COMPUTED: dict[str, tuple[Column, ...]] = {
     ),
     "source_sg": (),
     "exposure_provenance": (),
+    "sdqa_rollup": (
+        column("metric", Text, unit="", ucd="meta.id", doc="The metric"),
+        column("unit", Text, unit="", ucd="meta.unit", doc="Unit of the values (VOUnit)"),
+        column("visit_id", BigInteger, unit="", ucd="meta.id.assoc", doc="The Visit; NULL in rows of a night, field or all"),
+        column("night", SmallInteger, unit="d", ucd="time.epoch",
+               doc="MJD of the local noon before the night, minus 50000; NULL in rows of a Visit, field or all"),
+        column("field", Text, unit="", ucd="meta.id;obs.field", doc="The field; NULL in rows of a Visit, night or all"),
+        column("measurements", BigInteger, unit="", ucd="meta.number", doc="Values that were measured"),
+        column("median", Double, unit="", ucd="stat.median", doc="Median of the values, in the metric's unit"),
+        column("smallest", Double, unit="", ucd="stat.min", doc="Smallest value, in the metric's unit"),
+        column("largest", Double, unit="", ucd="stat.max", doc="Largest value, in the metric's unit"),
+        column("failed", BigInteger, unit="", ucd="meta.number;meta.code.qual", doc="Values that meet no specification"),
+    ),
 }
 """View of the catalogue → the columns that it adds."""

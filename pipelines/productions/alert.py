@@ -14,6 +14,7 @@ from db.load import LoadReport, load
 from db.provenance import record
 from db.queries import queries
 from db.queue import Job
+from pipelines import sdqa
 from pipelines.image import Exposure, read_exposure
 from pipelines.image.files import exposure_bytes
 from pipelines.instruments import instrument
@@ -32,7 +33,8 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
     with connection, connection.cursor() as cursor:
         visit = _visit(connection, job.parameters["visit_id"])
         sources = inputs(cursor, job.production_id, job.parameters)
-    exposure, result, dia_sources = make_images(store, sources, number)
+    exposure, found, result, dia_sources = make_images(store, sources, number)
+    quality = sdqa.measure_detector(exposure, found, result, dia_sources)
     images = {"calibrated": exposure, "difference": result}
     rows = {kind: exposure_row(image, kind, visit, number, job.job_id) for kind, image in images.items()}
     files = {kind: store.put(exposure_bytes(image)) for kind, image in images.items()}
@@ -42,6 +44,7 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
             row["file_id"] = register(cursor, files[kind], "image/fits", job_id=job.job_id)
             cursor.execute(queries("night")["save_exposure"], row)
             record(cursor, job.job_id, kind, "exposure", row["exposure_id"], sources.files(kind))
+        sdqa.write(cursor, rows["calibrated"]["exposure_id"], quality, job.job_id)
         staged = _stage(connection, cursor, job, rows["difference"], dia_sources, result)
         queue.finish(cursor, job, staged_result(staged))
 
@@ -68,11 +71,16 @@ def inputs(cursor, production_id: int, parameters: Mapping) -> Inputs:
     return Inputs(raw, bytes.fromhex(settings["template"]), settings["instrument"])
 
 
-def make_images(store: FileStore, sources: Inputs, number: int) -> tuple[Exposure, Exposure, np.ndarray]:
-    """Return a detector's calibrated exposure, difference and DiaSources; the same inputs give the same bits."""
+def make_images(
+    store: FileStore, sources: Inputs, number: int
+) -> tuple[Exposure, np.ndarray, Exposure, np.ndarray]:
+    """Return a detector's calibrated exposure, its detections, the difference and its DiaSources.
+
+    The same inputs give the same bits.
+    """
     exposure, found = steps.calibrate(store.get(sources.raw[0]), instrument(sources.camera), number, DetectorParams())
     template = read_exposure(store.get(sources.template))
-    return exposure, *steps.difference(exposure, found, template, DetectorParams())
+    return exposure, found, *steps.difference(exposure, found, template, DetectorParams())
 
 
 def associate(connection: Connection, _store: FileStore, job: Job) -> None:
@@ -83,6 +91,7 @@ def associate(connection: Connection, _store: FileStore, job: Job) -> None:
         for step in ("associate", "select_alerts"):
             cursor.execute(queries("night")[step], job.parameters)
             done[step] = cursor.fetchone()[0]
+        sdqa.measure_visit(cursor, job.parameters["visit_id"], job.job_id)
         queue.finish(cursor, job, done)
 
 

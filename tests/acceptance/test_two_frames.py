@@ -8,6 +8,7 @@ import pytest
 from db import queue
 from db.connect import connect
 from db.files import FileStore
+from db.metrics import metrics
 from db.queue import Production
 from db.software import software
 from pipelines.image import read_exposure
@@ -114,3 +115,16 @@ def test_a_cutout_keeps_the_sky_in_place(night, tmp_path):
     assert abs(y - (rows - 1) / 2) < 1
     with pytest.raises(ProductError, match="no calibrated exposure covers ra 200, dec 80"):
         cutout(night, FileStore(tmp_path), (200, 80), 60.0)
+
+
+def test_a_good_detector_has_every_metric_and_its_visit_the_roll_up(night):
+    wanted = {row["metric"] for row in metrics() if row["level"] == "detector"}
+    with night, night.cursor() as cursor:
+        cursor.execute("SELECT metric, value FROM sdqa_measurement WHERE metric LIKE 'detector.%'")
+        values = dict(cursor.fetchall())
+        assert {metric for metric, value in values.items() if value is not None} == wanted
+        cursor.execute("SELECT median FROM sdqa_rollup WHERE metric = 'detector.psf_fwhm' AND night IS NOT NULL")
+        assert cursor.fetchall() == [(values["detector.psf_fwhm"],)]
+    assert 1 < values["detector.psf_fwhm"] / values["detector.pixel_scale"] < 4
+    assert 0.8 < values["detector.noise_ratio"] < 1.2
+    assert one(night, "SELECT value FROM sdqa_measurement WHERE metric = 'visit.detectors'") == (1.0,)
