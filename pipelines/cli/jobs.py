@@ -54,10 +54,17 @@ def list_jobs(database: str, state: str | None, limit: int, as_json: bool) -> No
 @as_json
 def why(job_id: int, database: str, as_json: bool) -> None:
     """Say what a job waits for, or what it died of."""
+    from pipelines import worker
+
     names, rows = _rows(database, "why", {"job_id": job_id})
     if not rows:
         raise click.BadParameter(f"there is no job {job_id} in {database}; `hven jobs list` shows what there is")
     _show(names, rows, as_json)
+    kind, state = rows[0][names.index("kind")], rows[0][names.index("state")]
+    if not as_json and state == "ready" and kind not in worker.KINDS:
+        known = ", ".join(worker.KINDS)
+        click.echo(f"this version of Hven knows no kind {kind}, only {known}: cancel the job, or start workers of the"
+                   " version that enqueued it")
 
 
 def _change(database: str, job_ids: tuple[int, ...], action: str) -> None:
@@ -69,6 +76,33 @@ def _change(database: str, job_ids: tuple[int, ...], action: str) -> None:
     with closing(connect(database)) as session, session, session.cursor() as cursor:
         changed = getattr(queue, action)(cursor, job_ids)
     click.echo(f"{len(changed)} jobs changed: {', '.join(map(str, changed)) or 'none was in a state that allows it'}")
+
+
+@jobs.command()
+@in_database
+@click.option("--every", default=1.0, show_default=True, help="Seconds between looks.")
+@click.option("--once", is_flag=True, help="Look once, and end.")
+def tail(database: str, every: float, once: bool) -> None:
+    """Watch productions, running jobs and failures live, with rates and when each production will be done."""
+    import time
+    from contextlib import closing
+
+    from rich.live import Live
+
+    from db.connect import connect
+    from pipelines.cli.monitor import look, picture
+
+    with closing(connect(database)) as session:
+        session.autocommit = True
+        if once:
+            from rich.console import Console
+
+            Console().print(picture(look(session)))
+            return
+        with Live(picture(look(session)), auto_refresh=False, screen=False) as live:
+            while True:
+                time.sleep(every)
+                live.update(picture(look(session)), refresh=True)
 
 
 @jobs.command()

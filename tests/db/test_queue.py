@@ -88,6 +88,13 @@ def test_a_lost_lease_fences_every_write(cursor, production):
     assert states(cursor) == {"one": "done"}
 
 
+def test_a_token_grows_even_if_the_clock_jumps_back(cursor, production):
+    ids = queue.enqueue(cursor, production, [NewJob("a", "one")])
+    future = 10**17  # microseconds: the year 5138
+    cursor.execute("UPDATE queue.job SET token = %s WHERE job_id = %s", [future, ids["one"]])
+    assert queue.claim(cursor, "w").token == future + 1
+
+
 def test_a_failed_job_is_tried_again_later_and_dies_at_last(cursor, production):
     queue.enqueue(cursor, production, [NewJob("a", "one", max_attempts=2)])
     assert queue.fail(cursor, queue.claim(cursor, "w"), "first") == "waiting"

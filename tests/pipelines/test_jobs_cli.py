@@ -1,0 +1,46 @@
+"""What `hven jobs` shows and says."""
+
+from contextlib import closing
+
+import pytest
+from click.testing import CliRunner
+
+from db import queue
+from db.connect import connect
+from db.queue import NewJob, Production
+from pipelines.cli.jobs import jobs
+from pipelines.cli.monitor import eta
+
+
+@pytest.fixture
+def ids(database):
+    """Jobs of a production: one done, one failed, one at work, one of a kind that nobody knows."""
+    with closing(connect(database)) as session, session, session.cursor() as cursor:
+        production = queue.start_production(cursor, Production("user", "night of tests", "0"))
+        made = queue.enqueue(cursor, production, [
+            NewJob("associate", key, priority=number) for number, key in enumerate(("at work", "failed", "finished"))
+        ])
+        queue.finish(cursor, queue.claim(cursor, "w"))
+        queue.fail(cursor, queue.claim(cursor, "w"), "Traceback\n  line\nValueError: bad pixels")
+        queue.claim(cursor, "host:17")
+        return made | queue.enqueue(cursor, production, [NewJob("divine", "unknown")])
+
+
+def hven_jobs(*words):
+    return CliRunner().invoke(jobs, words, catch_exceptions=False, env={"COLUMNS": "160"}).output
+
+
+def test_tail_shows_productions_work_and_failures(ids, database):
+    shown = hven_jobs("tail", "--once", "-d", database)
+    assert all(text in shown for text in ("night of tests", "host:17", "ValueError: bad pixels", "jobs/s"))
+
+
+def test_why_names_a_kind_that_no_worker_knows(ids, database):
+    said = hven_jobs("why", str(ids["unknown"]), "-d", database)
+    assert "knows no kind divine, only " in said
+    assert "detector, associate" in said
+
+
+@pytest.mark.parametrize(("left", "rate", "words"), [(0, 0.0, "done"), (10, 0.0, "–"), (7200, 2.0, "1:00:00")])
+def test_time_left(left, rate, words):
+    assert eta(left, rate) == words
