@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
+from typing import Any
 
 import psycopg2
 from alembic import command
@@ -78,7 +79,7 @@ def upgrade(database: str, revision: str = "head") -> None:
         command.upgrade(configuration(connection, database), f"{layout.branch}@{revision}")
         connection.exec_driver_sql("RESET ROLE")
         if revision == "head":
-            session = connection.connection.driver_connection
+            session: Any = connection.connection.driver_connection  # psycopg2's own
             deploy.deploy(session, None if layout.kind == "hub" else layout.catalogue)
             connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
             describe.describe(connection, layout)
