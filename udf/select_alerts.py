@@ -1,7 +1,15 @@
-"""Parameters of alert selection."""
+"""Alert selection: its parameters, and the Objects whose footprints hold the Alerts."""
 
 import json
 from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from udf.plane import ARCSEC, offsets
+from udf.sky.cover import cover_cones
+
+FOOTPRINT = 2.0
+"""Semi-axes of a footprint in units of its second moments' roots: those of a uniform ellipse."""
 
 RULES = ("each_snap", "visit_and_each_snap", "visit")
 
@@ -33,6 +41,8 @@ class Parameters:
     snap_sigma, snap_fraction : float
         Snaps are consistent if their fluxes differ by at most so many times the difference's error, and this
         fraction of the Visit's flux; else a cosmic ray hit one of them.
+    host_arcsec : float
+        How far from a DiaSource the centre of its host may be.
     force_days : float
         How long an Object is force-photometered after its last Alert.
     most_forced : int
@@ -48,6 +58,7 @@ class Parameters:
     snap_threshold: float = 3.0
     snap_sigma: float = 5.0
     snap_fraction: float = 0.1
+    host_arcsec: float = 10.0
     force_days: float = 365.0
     most_forced: int = 10_000_000
     ivorn_prefix: str = "ivo://hven/alerts#"
@@ -71,3 +82,29 @@ class Parameters:
     def json(self):
         """All parameters as a JSON object."""
         return json.dumps(asdict(self))
+
+
+def ranges(ra, dec, parameters):
+    """Ranges of healpix29 that cover where hosts of positions [deg] may be; see `cover_cones`."""
+    return cover_cones(ra, dec, np.full(ra.size, parameters.host_arcsec * ARCSEC), coarser=1)
+
+
+def hosts(ra, dec, which, found):
+    """Extended Object, for each position [deg], whose footprint holds it; 0 = none, the deepest inside if several.
+
+    Parameters
+    ----------
+    which : ndarray of int
+        The position that each range belongs to.
+    found : list of ndarray
+        Range, id, ra, dec, ixx, iyy, ixy of extended Objects.
+    """
+    number, ids, centre_ra, centre_dec, ixx, iyy, ixy = found
+    which = which[number]
+    x, y, _ = offsets(ra[which], dec[which], centre_ra, centre_dec)
+    depth = (iyy * x**2 - 2 * ixy * x * y + ixx * y**2) / (ixx.astype(float) * iyy - ixy.astype(float) ** 2)
+    order = np.lexsort([ids, depth])[::-1]  # the last to be written is the deepest, of equals the one of least id
+    order = order[depth[order] <= FOOTPRINT**2]
+    host = np.zeros(ra.size, np.int64)
+    host[which[order]] = ids[order]
+    return host

@@ -5,10 +5,12 @@ from psycopg2.extras import Json
 
 from db.load import load
 from pipelines.productions import simulated_sky as rows
+from pipelines.simulate import orbits
 from pipelines.simulate.detections import detect
+from pipelines.simulate.places import position, shifted
 from pipelines.simulate.sky import Parameters, make_sky, make_visits
 
-SMALL = Parameters(objects=3000, transients=200, moving=3, variables=0.4, radius_deg=0.3, field_radius_deg=0.25,
+SMALL = Parameters(objects=3000, transients=200, moving=15, variables=0.4, radius_deg=0.3, field_radius_deg=0.25,
                    detectors_across=2, spurious=3, cosmic_rays=2)  # fmt: skip
 
 
@@ -89,6 +91,29 @@ class Night:
     def alerts(self, index, **parameters):
         """Select the Alerts of a Visit; return what it reports."""
         return self.ask("SELECT hven.select_alerts(%s, %s)", self.ids[index], Json(parameters))
+
+    def predict(self, index):
+        """Enter where the moving objects are in a Visit, as predictions with errors of 0.1 arcsec."""
+        vectors, *_ = orbits.directions(self.sky.moving, self.parameters.epoch, self.visits["midpoint_tai"][index])
+        ra, dec = shifted(*position(vectors), *np.random.default_rng(index).normal(0, 0.1, (2, len(vectors))))
+        ids = list(range(1, ra.size + 1))
+        self.do("INSERT INTO level1.moving_object (moving_object_id, name)"
+                " SELECT i, 'simulated ' || i FROM unnest(%s) i ON CONFLICT DO NOTHING", ids)  # fmt: skip
+        self.do(
+            "INSERT INTO level1.predicted_position (visit_id, moving_object_id, ra, dec, ra_err, dec_err, ra_dec_cov)"
+            " SELECT %s, *, 0.1, 0.1, 0 FROM unnest(%s::bigint[], %s::float8[], %s::float8[])",
+            self.ids[index], ids, ra.tolist(), dec.tolist()
+        )  # fmt: skip
+
+    def add_exposures(self, visits):
+        """Enter the difference Exposures of the first Visits, without outlines."""
+        self.do(
+            "INSERT INTO level1.exposure (exposure_id, visit_id, detector_id, snap, kind, filter_id, midpoint_tai,"
+            " exposure_time) SELECT hven.pack_exposure_id(visit_id, d, 0, 2), visit_id, d, 0, 'difference',"
+            " filter_id, midpoint_tai, 30"
+            " FROM level1.visit, generate_series(0, %s) d WHERE visit_id = ANY (%s)",
+            self.parameters.detectors_across**2 - 1, self.ids[:visits]
+        )  # fmt: skip
 
     def do(self, statement, *values):
         """Run a statement."""
