@@ -67,6 +67,8 @@ class Exposure:
         Aperture radius in pixels to the part of a point source's flux inside.
     valid_polygon : ndarray, shape (n, 2), optional
         Pixel positions of the corners of the usable region; the whole image by default.
+    noise_correlation : ndarray, shape (m, m), optional
+        Autocorrelation of the noise, 1 in the middle, of a resampled exposure; None: pixels are independent.
     provenance : tuple of str
         One line for each step that made this exposure: name and what it used or found.
     """
@@ -78,6 +80,7 @@ class Exposure:
     photo_calib: PhotoCalib | None = None
     aperture_corrections: dict = field(default_factory=dict)
     valid_polygon: np.ndarray | None = None
+    noise_correlation: np.ndarray | None = None
     provenance: tuple = ()
 
     @property

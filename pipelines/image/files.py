@@ -1,5 +1,5 @@
 """Exposures as self-describing FITS: extensions IMAGE, MASK, VARIANCE and, where known,
-PSF, POLYGON and PROVENANCE.
+PSF, NOISECOR, POLYGON and PROVENANCE.
 """
 
 import gzip
@@ -97,6 +97,8 @@ def _hdus(exposure, compress):
             }
         )
         hdus.append(fits.ImageHDU(exposure.psf.model.planes, header, name="PSF"))
+    if exposure.noise_correlation is not None:
+        hdus.append(fits.ImageHDU(exposure.noise_correlation, name="NOISECOR"))
     if exposure.valid_polygon is not None:
         hdus.append(fits.table_to_hdu(Table(exposure.valid_polygon, names=("x", "y"))))
         hdus[-1].name = "POLYGON"
@@ -168,9 +170,7 @@ def _exposure(hdus):
     if "PSF" in hdus:
         psf_header = hdus["PSF"].header
         planes = np.asarray(hdus["PSF"].data, float)
-        psf = Psf(
-            VaryingImage(planes, (psf_header["PSFROWS"], psf_header["PSFCOLS"])), psf_header["OVERSAMP"]
-        )
+        psf = Psf(VaryingImage(planes, (psf_header["PSFROWS"], psf_header["PSFCOLS"])), psf_header["OVERSAMP"])
     radii = [n for n in range(100) if f"APRAD{n}" in header]
     return Exposure(
         pixels,
@@ -179,10 +179,7 @@ def _exposure(hdus):
         psf=psf,
         photo_calib=PhotoCalib(header["NJYCOUNT"], header["NJYERR"]) if "NJYCOUNT" in header else None,
         aperture_corrections={header[f"APRAD{n}"]: header[f"APCOR{n}"] for n in radii},
-        valid_polygon=np.stack([hdus["POLYGON"].data[c] for c in "xy"], axis=-1)
-        if "POLYGON" in hdus
-        else None,
-        provenance=tuple(str(line) for line in hdus["PROVENANCE"].data["step"])
-        if "PROVENANCE" in hdus
-        else (),
+        valid_polygon=np.stack([hdus["POLYGON"].data[c] for c in "xy"], axis=-1) if "POLYGON" in hdus else None,
+        noise_correlation=np.asarray(hdus["NOISECOR"].data, float) if "NOISECOR" in hdus else None,
+        provenance=tuple(str(line) for line in hdus["PROVENANCE"].data["step"]) if "PROVENANCE" in hdus else (),
     )

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import numba
 import numpy as np
-from scipy.ndimage import binary_dilation
 
 MASK_PLANES = (
     "BAD",  # a defect of the detector
@@ -76,19 +76,35 @@ class MaskedImage:
         """Return a copy with the named fields replaced."""
         return replace(self, **changes)
 
-    def with_flag(self, where, plane, grow=0):
-        """Return a copy in which `plane` is set where the boolean image is true, grown by `grow` pixels."""
-        if grow and where.any():
-            where = binary_dilation(where, iterations=grow)
-        return replace(self, mask=np.where(where, self.mask | bits(plane), self.mask))
+    def with_flag(self, where, plane, radius=0):
+        """Return a copy in which `plane` is set where the boolean image is true, grown by `radius`."""
+        where = grow(where, radius) if radius else where
+        return replace(self, mask=np.where(where, self.mask | np.int32(bits(plane)), self.mask))
 
     def segment(self, box):
         """Return the part of the image inside `box`, which knows its place on the parent."""
         x_lo, x_hi, y_lo, y_hi = box
         cut = np.s_[y_lo:y_hi, x_lo:x_hi]
-        return MaskedImage(
-            self.image[cut], self.mask[cut], self.variance[cut], self.x0 + x_lo, self.y0 + y_lo
-        )
+        return MaskedImage(self.image[cut], self.mask[cut], self.variance[cut], self.x0 + x_lo, self.y0 + y_lo)
+
+
+@numba.njit(cache=True)
+def grow(where, radius):
+    """Return a boolean image grown by a disc of `radius` pixels; its cost goes with the pixels set."""
+    out = where.copy()
+    reach = int(radius)
+    for y in range(where.shape[0]):
+        for x in range(where.shape[1]):
+            if not where[y, x]:
+                continue
+            inner = 0 < x < where.shape[1] - 1 and 0 < y < where.shape[0] - 1
+            if inner and where[y, x - 1] and where[y, x + 1] and where[y - 1, x] and where[y + 1, x]:
+                continue  # its neighbours reach as far
+            for j in range(max(0, y - reach), min(where.shape[0], y + reach + 1)):
+                for i in range(max(0, x - reach), min(where.shape[1], x + reach + 1)):
+                    if (j - y) ** 2 + (i - x) ** 2 <= radius * radius:
+                        out[j, i] = True
+    return out
 
 
 def assemble(segments, shape, x0=0, y0=0):

@@ -4,17 +4,18 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from scipy.signal import fftconvolve
 
 from pipelines.image.interpolation import taps, weights_at
 from pipelines.image.varying import VaryingImage, polynomial
 
-TAPS = taps(4.5)  # between the model's samples; `oversampling_for` keeps stars wider than that
+TAPS = taps(4.0)  # between the model's samples; `oversampling_for` keeps stars about that wide
 LOBES = TAPS.shape[1] // 2
 
 
 def oversampling_for(fwhm):
     """Return how much finer than the pixels the model is to be for stars of this FWHM in pixels."""
-    return 1 if fwhm >= 4.5 else 2
+    return 1 if fwhm >= 3.4 else 2
 
 
 @numba.njit(cache=True)
@@ -114,7 +115,7 @@ class Psf:
     model : VaryingImage
         Samples on a grid `oversampling` times finer than the pixels; the PSF's centroid is the middle.
     oversampling : int
-        So that the full width at half maximum spans 4.5 samples: see `oversampling_for`.
+        So that the full width at half maximum spans about 4 samples: see `oversampling_for`.
     """
 
     model: VaryingImage
@@ -149,6 +150,18 @@ class Psf:
     def at(self, x, y, size=None):
         """Return the PSF of one source at (x, y), shape (size, size); see `stamps`."""
         return self.stamps([x], [y], size)[0]
+
+    def convolved(self, kernel):
+        """Return the PSF of an image that was convolved with `kernel` (a VaryingImage), its sum included."""
+        step = self.oversampling
+
+        def at(x, y):
+            fine = np.zeros([step * (n - 1) + 1 for n in kernel.planes.shape[1:]])
+            fine[::step, ::step] = kernel.at(x, y)
+            return fftconvolve(self.model.at(x, y), fine, mode="same")
+
+        degree = max(kernel.degree, self.model.degree)
+        return Psf(VaryingImage.interpolate(at, self.model.shape, degree), step)
 
     def kernel(self, degree=None, nodes=5):
         """Return the PSF as a VaryingImage on whole pixels, centred: the matched filter."""

@@ -107,6 +107,4 @@ def observe(header, instrument, detector=0, name="header"):
 def _date(header, keyword):
     """Return an ISO date; some cameras write an offset of zero behind it, or date and time apart."""
     keywords = [keyword] if isinstance(keyword, str) else keyword
-    return (
-        "T".join(header[k].strip() for k in keywords).removesuffix("-0000").removesuffix("+0000").rstrip("Z")
-    )
+    return "T".join(header[k].strip() for k in keywords).removesuffix("-0000").removesuffix("+0000").rstrip("Z")

@@ -29,8 +29,7 @@ def subtract_background(exposure, box=64):
     bad = exposure.pixels.unusable
     if bad.mean() > 0.9:
         raise NoSky(
-            f"subtract_background got an exposure with {100 * bad.mean():.0f} % unusable pixels; "
-            "it needs 10 % usable",
+            f"subtract_background got an exposure with {100 * bad.mean():.0f} % unusable pixels; it needs 10 % usable",
             "look at the raw frame: shutter closed, saturated by daylight or the Moon, or a dead detector",
         )
     image = np.ascontiguousarray(exposure.pixels.image, np.float32)

@@ -3,62 +3,64 @@
 import numpy as np
 from scipy import fft
 
-from pipelines.image import Psf, VaryingImage
+from pipelines.image import VaryingImage
+
+FLOOR = 0.02  # of the mean noise power: interpolation leaves less at the highest frequencies, not to be amplified
 
 
-def whitening_kernel(kernel, variance_target, variance_reference):
-    """Return the kernel that whitens target − kernel ⊗ reference, centred, same size as a padded `kernel`.
+def whitening_kernel(kernel, left, convolved, correlations=(None, None)):
+    """Return the kernel that whitens left − kernel ⊗ convolved, of the size of `kernel`.
 
-    φ(k) = sqrt((σ_t² + σ_r²) / (σ_t² + σ_r² |K(k)|²)): it leaves the variance of blank sky at σ_t² + σ_r².
+    φ(k)² = (σ_l² + σ_c²) / (σ_l² n_l(k) + σ_c² n_c(k) |K(k)|²): blank sky keeps the variance σ_l² + σ_c².
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (m, m)
+    left, convolved : float
+        Variances σ² of a pixel's noise in the two images.
+    correlations : pair of ndarray, optional
+        Autocorrelations of their noise, whose spectra are n(k); None is white noise.
     """
     size = kernel.shape[0]
-    spectrum = fft.fft2(kernel, (2 * size + 1, 2 * size + 1))
-    noise = variance_target + variance_reference * np.abs(spectrum) ** 2
-    phi = fft.fftshift(fft.ifft2(np.sqrt((variance_target + variance_reference) / noise)).real)
+    shape = (2 * size + 1, 2 * size + 1)
+    powers = [1.0 if c is None else np.maximum(_spectrum(c, shape).real, 0) for c in correlations]
+    noise = left * powers[0] + convolved * powers[1] * np.abs(_spectrum(kernel, shape)) ** 2
+    total = left + convolved
+    phi = fft.fftshift(fft.ifft2(np.sqrt(total / np.maximum(noise, FLOOR * total))).real)
     half, middle = size // 2, size
     return phi[middle - half : middle + half + 1, middle - half : middle + half + 1]
 
 
-def decorrelate(difference, kernel, variance_target, variance_reference, degree=1):
+def _spectrum(image, shape):
+    """Fourier transform of a centred image."""
+    padded = np.zeros(shape)
+    padded[: image.shape[0], : image.shape[1]] = image
+    return fft.fft2(np.roll(padded, [-(n // 2) for n in image.shape], axis=(0, 1)))
+
+
+def decorrelate(difference, kernel, left, convolved, degree=1):
     """Whiten a difference image and change its PSF and variance accordingly.
 
     Parameters
     ----------
     difference : Exposure
-        With the PSF of the exposure that was not convolved.
+        Of `subtract`, with its PSF.
     kernel : VaryingImage
         The matching kernel.
-    variance_target, variance_reference : float
-        Sky variance per pixel of the exposure that was left and of the one that was convolved.
+    left, convolved : Exposure
+        The exposure that was left as it was, and the one that was convolved.
     degree : int
         Of the variation of the whitening kernel over the detector.
     """
+    noise = [np.median(e.pixels.variance[::8, ::8][~e.pixels.unusable[::8, ::8]]) for e in (left, convolved)]
+    correlations = left.noise_correlation, convolved.noise_correlation
     phi = VaryingImage.interpolate(
-        lambda x, y: whitening_kernel(kernel.at(x, y), variance_target, variance_reference),
-        difference.shape,
-        degree,
+        lambda x, y: whitening_kernel(kernel.at(x, y), *noise, correlations), difference.shape, degree
     )
-    image = phi.convolve(difference.pixels.image)
+    pixels = difference.pixels
+    image = phi.convolve(np.where(pixels.unusable, 0, pixels.image))
     square = phi.at(difference.shape[1] / 2, difference.shape[0] / 2)[None] ** 2
-    variance = VaryingImage(square, phi.shape).convolve(difference.pixels.variance)
-    floor = np.float32(variance_target + variance_reference)
-    psf = _convolved(difference.psf, phi, degree)
-    variance *= floor / np.median(variance[::16, ::16])
-    return difference.with_image(image, "decorrelate", variance=variance).with_(psf=psf)
-
-
-def _convolved(psf, phi, degree):
-    """Return psf ⊗ phi, on the psf's own grid."""
-    step = psf.oversampling
-    degree = max(degree, psf.model.degree)
-
-    def at(x, y):
-        fine = np.zeros([step * (n - 1) + 1 for n in phi.planes.shape[1:]])
-        fine[::step, ::step] = phi.at(x, y)
-        model = psf.model.at(x, y)
-        size = [fft.next_fast_len(a + b - 1) for a, b in zip(model.shape, fine.shape, strict=True)]
-        product = fft.irfft2(fft.rfft2(model, size) * fft.rfft2(fine, size), size)
-        half = fine.shape[0] // 2
-        return product[half : half + model.shape[0], half : half + model.shape[1]]
-
-    return Psf(VaryingImage.interpolate(at, psf.model.shape, degree), step)
+    variance = VaryingImage(square, phi.shape).convolve(pixels.variance)
+    variance *= np.float32(sum(noise)) / np.median(variance[::8, ::8][~pixels.unusable[::8, ::8]])
+    changed = difference.with_image(image, "decorrelate", variance=variance)
+    return changed.with_(psf=difference.psf.convolved(phi), noise_correlation=None)

@@ -33,22 +33,23 @@ def detect(exposure, fwhm=3.0, threshold=5.0):
     Returns
     -------
     ndarray of DETECTION
-        Brightest first. `clean`: not blended, truncated, saturated or on unusable pixels.
+        Brightest first. `clean`: not truncated, saturated or on unusable pixels.
     """
     pixels = exposure.pixels
     hidden = pixels.flagged("BAD", "NO_DATA", "CR", "STREAK")  # saturated stars are sources too
     objects, segments = sep.extract(
         np.ascontiguousarray(pixels.image, np.float32), threshold, var=pixels.variance, mask=hidden,
         filter_kernel=smoothing_kernel(fwhm), filter_type="matched", minarea=3, deblend_cont=0.005,
+        clean=False,  # cleaning drops isolated faint sources in the neighbourhood of bright stars
         segmentation_map=True,
     )  # fmt: skip
     found = np.zeros(len(objects), DETECTION)
     for name in ("x", "y", "a", "b", "theta", "flux", "peak"):
         found[name] = objects[name]
     found["area"] = objects["npix"]
-    rows, columns = np.rint(found["y"]).astype(int), np.rint(found["x"]).astype(int)
-    rows, columns = rows.clip(0, pixels.shape[0] - 1), columns.clip(0, pixels.shape[1] - 1)
-    found["snr"] = found["flux"] / np.sqrt(pixels.variance[rows, columns] * np.maximum(found["area"], 1))
+    sky = np.median(pixels.variance[::8, ::8][~hidden[::8, ::8]])
+    signal = np.maximum(found["flux"], 0)
+    found["snr"] = signal / np.sqrt(signal + sky * found["area"])
     saturated = np.isin(np.arange(1, len(objects) + 1), segments[pixels.flagged("SAT", "SUSPECT")])
-    found["clean"] = (objects["flag"] == 0) & ~saturated
+    found["clean"] = (objects["flag"] & ~sep.OBJ_MERGED == 0) & ~saturated
     return found[np.argsort(-found["flux"])]

@@ -65,9 +65,7 @@ def measure_dia_sources(difference, science, template, peaks):
     rows["snr"] = np.abs(peaks["snr"])
     rows["psf_chi2"] = fitted["chi2"] / np.maximum(fitted["pixels"] - 3, 1)
     for name, exposure in (("science", science), ("template", template)):
-        flux, error = forced_flux(
-            exposure.pixels.image, weights(exposure.pixels), exposure.psf, rows["x"], rows["y"]
-        )
+        flux, error = forced_flux(exposure.pixels.image, weights(exposure.pixels), exposure.psf, rows["x"], rows["y"])
         factor = exposure.photo_calib.nanojansky_per_count
         rows[f"{name}_flux"], rows[f"{name}_flux_err"] = flux * factor, error * factor
     for name in ("dipole_separation", "dipole_angle", "reliability"):
@@ -138,9 +136,7 @@ def _aperture(rows, exposure, x, y, factor):
     """Aperture flux within 1.5 FWHM, corrected by the part of the PSF outside."""
     radius = 1.5 * exposure.psf.fwhm(*_middle(exposure))
     pixels = exposure.pixels
-    flux, error, flag = sep.sum_circle(
-        pixels.image, x, y, radius, var=pixels.variance, mask=pixels.unusable, subpix=5
-    )
+    flux, error, flag = sep.sum_circle(pixels.image, x, y, radius, var=pixels.variance, mask=pixels.unusable, subpix=5)
     stamp = exposure.psf.at(*np.rint(_middle(exposure)))
     half = stamp.shape[0] // 2
     inside = sep.sum_circle(stamp, [half], [half], radius, subpix=5)[0][0] / stamp.sum()
@@ -157,9 +153,7 @@ def set_pixel_flags(rows, pixels, x, y, half):
     near_border = (x < half) | (y < half) | (x >= pixels.shape[1] - half) | (y >= pixels.shape[0] - half)
     rows["pixel_flag_edge"] |= near_border
     if "pixel_flag_saturated_center" in rows.dtype.names:
-        rows["pixel_flag_saturated_center"] = (
-            _joined(pixels.mask, x, y, 1) & bits("SAT", "SAT_TEMPLATE")
-        ) != 0
+        rows["pixel_flag_saturated_center"] = (_joined(pixels.mask, x, y, 1) & bits("SAT", "SAT_TEMPLATE")) != 0
 
 
 def _joined(mask, x, y, half):
@@ -193,9 +187,7 @@ def force_photometry(exposure, ra, dec):
     rows = np.zeros(len(index), FORCED)
     rows["x"], rows["y"] = x[index], y[index]
     rows["ra"], rows["dec"] = np.asarray(ra)[index], np.asarray(dec)[index]
-    flux, error = forced_flux(
-        exposure.pixels.image, weights(exposure.pixels), exposure.psf, x[index], y[index]
-    )
+    flux, error = forced_flux(exposure.pixels.image, weights(exposure.pixels), exposure.psf, x[index], y[index])
     factor = exposure.photo_calib.nanojansky_per_count
     rows["psf_flux"], rows["psf_flux_err"] = flux * factor, error * factor
     rows["psf_flux_flag"] = ~np.isfinite(rows["psf_flux"])

@@ -4,28 +4,29 @@ import numba
 import numpy as np
 
 from pipelines.image import VaryingImage
+from pipelines.image.masked import grow
 
-PEAK = np.dtype([("x", "i4"), ("y", "i4"), ("snr", "f4")])
+PEAK = np.dtype([("x", "f4"), ("y", "f4"), ("snr", "f4")])
+CLEAR = 0.6  # FWHM round a detection that must be free of unusable pixels
+SUBPIXEL_LOSS = 0.9  # a peak that falls between pixels keeps at least this part of its height on one of them
 
 
 def score_image(difference):
     """Return the signal-to-noise ratio of a point source centred on each pixel.
 
     It is (P ⋆ D/V) / sqrt(P² ⋆ 1/V) with the PSF P of each place: the optimum for white noise of variance V.
-    Unusable pixels have no weight; where less than half of a PSF's weight is left the score is 0.
+    Unusable pixels have no weight; where one lies within CLEAR of a FWHM the score is 0.
     """
     pixels = difference.pixels
-    weight = np.where(pixels.unusable | ~(pixels.variance > 0), 0, 1 / pixels.variance).astype(np.float32)
-    psf = difference.psf.kernel(degree=min(difference.psf.model.degree, 2))
+    unusable = pixels.unusable | ~(pixels.variance > 0)
+    weight = np.where(unusable, 0, 1 / pixels.variance).astype(np.float32)
+    psf = difference.psf.kernel(degree=1)
+    middle = psf.shape[1] / 2, psf.shape[0] / 2
     filtered = VaryingImage(psf.planes[:, ::-1, ::-1], psf.shape).convolve(pixels.image * weight)
-    middle = psf.at(psf.shape[1] / 2, psf.shape[0] / 2)[None]
-    information = VaryingImage(middle[:, ::-1, ::-1] ** 2, psf.shape).convolve(weight)
-    full = np.median(weight[weight > 0]) * np.sum(middle**2)
-    usable = information > 0.1 * full
-    usable &= VaryingImage(middle[:, ::-1, ::-1] ** 2, psf.shape).convolve(weight > 0) > 0.5 * np.sum(
-        middle**2
-    )
-    return np.where(usable, filtered / np.sqrt(np.maximum(information, 1e-3 * full)), 0).astype(np.float32)
+    square = VaryingImage(psf.at(*middle)[None, ::-1, ::-1] ** 2, psf.shape)
+    information = np.maximum(square.convolve(weight), 1e-6 * np.median(weight) * square.planes.sum())
+    clear = ~grow(unusable, CLEAR * difference.psf.fwhm(*middle))
+    return np.where(clear, filtered / np.sqrt(information), 0).astype(np.float32)
 
 
 @numba.njit(cache=True)
@@ -54,13 +55,35 @@ def _peaks(score, threshold, radius):
     return found
 
 
+def _refined(score, found):
+    """Move peaks to the vertex of the parabolas through their neighbours, along x and along y."""
+    height, width = score.shape
+    x, y = found["x"].astype(int), found["y"].astype(int)
+    inner = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
+    top = found["snr"].copy()
+    for name, (dx, dy) in (("x", (1, 0)), ("y", (0, 1))):
+        before, after = (score[(y - s * dy) % height, (x - s * dx) % width] for s in (1, -1))
+        curvature = 2 * found["snr"] - before - after
+        ok = inner & (np.abs(curvature) > np.abs(after - before) / 2) & (before != 0) & (after != 0)
+        shift = np.where(ok, (after - before) / np.where(ok, 2 * curvature, 1), 0)
+        found[name] += shift
+        top += np.where(ok, (after - before) * shift / 4, 0)
+    found["snr"] = top
+    return found
+
+
 def find_peaks(score, threshold=5.0, radius=2):
     """Return the extrema of a score image beyond ±threshold, each the highest of its sign within `radius`.
+
+    Places and heights are those of the parabola through the pixels, so that a source loses nothing by falling
+    between them.
 
     Returns
     -------
     ndarray of PEAK
         Strongest first; `snr` has the sign of the flux.
     """
-    found = np.array(_peaks(score, threshold, radius) or [], PEAK)
+    found = np.array(_peaks(score, SUBPIXEL_LOSS * threshold, radius) or [], PEAK)
+    found = _refined(score, found)
+    found = found[np.abs(found["snr"]) >= threshold]
     return found[np.argsort(-np.abs(found["snr"]))]

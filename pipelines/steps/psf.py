@@ -1,14 +1,20 @@
 """Model the PSF of a CCD from its stars: pixels that vary as a polynomial of position."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from pipelines.image import Psf, VaryingImage
 from pipelines.image.psf import oversampling_for, sample_many, spread_many
 from pipelines.image.varying import polynomial
 from pipelines.steps.conditions import BadInput
 from pipelines.steps.pointsource import add_sources, fit_sources, weights
+from pipelines.steps.robust import relative_misfit
+from pipelines.steps.shape import adaptive_moments
+
+BRIGHTEST = 0.003  # noise to signal from where on a star weighs no more, so that no single one decides
 
 
 class TooFewStars(BadInput):
@@ -27,7 +33,7 @@ class PsfParams:
         Of a star to be used.
     max_stars, min_stars : int
     stars_per_term : int
-        The degree of the polynomial is the highest (≤ 3) that leaves so many stars for each coefficient.
+        The degree of the polynomial is the highest (≤ 2) that leaves so many stars for each coefficient.
     size_fwhm : float
         Side of the model in FWHM.
     iterations : int
@@ -36,27 +42,49 @@ class PsfParams:
     min_snr: float = 40.0
     max_stars: int = 1500
     min_stars: int = 8
-    stars_per_term: int = 10
-    size_fwhm: float = 8.0
-    iterations: int = 6
+    stars_per_term: int = 15
+    size_fwhm: float = 7.0
+    iterations: int = 4
 
 
-def select_stars(detections, params):
-    """Choose clean detections on the stellar locus: the mode of size among the brighter ones."""
-    size = np.hypot(detections["a"], detections["b"])
-    good = np.flatnonzero(detections["clean"] & (detections["snr"] > params.min_snr))
+def select_stars(exposure, detections, params):
+    """Choose clean detections on the stellar locus: the mode of size, which no star's brightness changes.
+
+    Returns
+    -------
+    ndarray of int
+        Brightest first.
+    float
+        Their full width at half maximum in pixels, that of a Gaussian of the same adaptive moments.
+    """
+    bright = detections["clean"] & (detections["snr"] > params.min_snr)
+    good = np.flatnonzero(bright & ~_crowded(detections))[: 2 * params.max_stars]
     if len(good) < params.min_stars:
         raise TooFewStars(
             f"fit_psf got {len(good)} clean stars above SNR {params.min_snr:g}; it needs {params.min_stars}",
             "lower min_snr, or look for clouds, a closed dome or a wrong focus",
         )
-    ordered = np.sort(size[good])
+    rough = np.median(np.hypot(detections["a"], detections["b"])[good])
+    x, y = detections["x"][good], detections["y"][good]
+    half = int(np.ceil(4 * rough))
+    moments, _, converged = adaptive_moments(exposure.pixels.image, weights(exposure.pixels), x, y, rough, half)
+    size = np.where(converged, np.sqrt(np.maximum(moments[:, 0] + moments[:, 1], 0)), np.inf)
+    ordered = np.sort(size)
     width = max(2, len(good) // 3)
     first = np.argmin(ordered[width - 1 :] - ordered[: len(good) - width + 1])
     locus = np.median(ordered[first : first + width])
-    spread = max(ordered[first + width - 1] - ordered[first], 0.05 * locus)
-    stars = good[np.abs(size[good] - locus) < 1.5 * spread]
-    return stars[: params.max_stars]  # brightest first
+    spread = max(ordered[first + width - 1] - ordered[first], 0.06 * locus)
+    return good[np.abs(size - locus) < 1.5 * spread][: params.max_stars], 2.3548 * locus / np.sqrt(2)
+
+
+def _crowded(detections, part=0.02):
+    """Is there another detection of more than `part` of the flux within three widths?"""
+    tree = cKDTree(np.stack([detections["x"], detections["y"]], axis=1))
+    pairs = tree.query_pairs(3 * 2.3548 * np.median(detections["a"]), output_type="ndarray")
+    flux, crowded = detections["flux"], np.zeros(len(detections), bool)
+    for one, other in (pairs.T, pairs.T[::-1]):
+        crowded[one[flux[other] > part * flux[one]]] = True
+    return crowded
 
 
 def fit_psf(exposure, detections, params=None):
@@ -86,8 +114,7 @@ def fit_psf(exposure, detections, params=None):
     TooFewStars
     """
     params = params or PsfParams()
-    stars = select_stars(detections, params)
-    fwhm = 2.3548 * np.median(np.hypot(detections["a"], detections["b"])[stars]) / np.sqrt(2)
+    stars, fwhm = select_stars(exposure, detections, params)
     psf = _round_psf(fwhm, exposure.shape, params, len(stars))
     weight = weights(exposure.pixels)
     x, y = detections["x"].copy(), detections["y"].copy()
@@ -102,9 +129,7 @@ def fit_psf(exposure, detections, params=None):
         residual[weight == 0] = 0
         stars = _without_outliers(stars, ok, fitted, params)
         psf = _updated(psf, residual, weight, x[stars], y[stars], fitted[stars])
-    note = (
-        f"psf: {len(stars)} stars, degree {psf.model.degree}, FWHM {psf.fwhm(*centre(exposure.shape)):.2f} px"
-    )
+    note = f"psf: {len(stars)} stars, degree {psf.model.degree}, FWHM {psf.fwhm(*centre(exposure.shape)):.2f} px"
     return exposure.with_(note, psf=psf), stars
 
 
@@ -114,7 +139,7 @@ def centre(shape):
 
 
 def _round_psf(fwhm, shape, params, n_stars):
-    degree = max(d for d in range(4) if d == 0 or (d + 1) * (d + 2) // 2 * params.stars_per_term <= n_stars)
+    degree = max(d for d in range(3) if d == 0 or (d + 1) * (d + 2) // 2 * params.stars_per_term <= n_stars)
     oversampling = oversampling_for(fwhm)
     half = int(np.ceil(params.size_fwhm * fwhm / 2)) * oversampling
     v, u = np.mgrid[-half : half + 1, -half : half + 1] / oversampling
@@ -136,13 +161,11 @@ def _recentred(x, y, detections, stars, psf):
 
 
 def _without_outliers(stars, ok, fitted, params):
+    """Drop stars that fit worse than others of their brightness, whose misfit the model's own error sets."""
     stars = stars[ok[stars]]
-    misfit = np.sqrt(fitted["chi2"][stars] / fitted["pixels"][stars]) / np.sqrt(
-        1 + fitted["flux"][stars] ** 2 / fitted["var_flux"][stars] / 1e4
-    )
-    middle = np.median(misfit)
-    spread = 1.4826 * np.median(np.abs(misfit - middle))
-    kept = stars[misfit < middle + 4 * max(spread, 0.05 * middle)]
+    misfit = np.log(fitted["chi2"][stars] / fitted["pixels"][stars])
+    misfit = relative_misfit(misfit, fitted["flux"][stars])
+    kept = stars[misfit < 4 * max(1.4826 * np.median(np.abs(misfit)), 0.05)]
     return kept if len(kept) >= params.min_stars else stars
 
 
@@ -150,11 +173,10 @@ def _updated(psf, residual, weight, x, y, fitted):
     """Add to the model the correction that fits the stars' residuals best, by conjugate gradients."""
     terms = polynomial(x, y, psf.model.shape, psf.model.degree)
     scaled, used = _stamps(residual, weight, x, y, psf.size)
+    scaled -= _local_sky(scaled, used)
     scaled /= fitted["flux"][:, None, None]
     used &= np.abs(scaled) < 0.3 * psf.model.planes[0].max()  # a neighbour, a cosmic ray
-    importance = 1 / (
-        fitted["var_flux"] / fitted["flux"] ** 2 + 0.01**2
-    )  # the brightest few don't decide alone
+    importance = 1 / (fitted["var_flux"] / fitted["flux"] ** 2 + 0.01**2)  # the brightest few don't decide alone
     used = used * (importance / importance.mean())[:, None, None]
     place = (terms, psf.oversampling, x - np.rint(x), y - np.rint(y))
     m = psf.model.planes.shape[1]
@@ -177,6 +199,17 @@ def _stamps(image, weight, x, y, size):
     inside = (rows >= 0) & (rows < image.shape[0]) & (columns >= 0) & (columns < image.shape[1])
     rows, columns = rows.clip(0, image.shape[0] - 1), columns.clip(0, image.shape[1] - 1)
     return image[rows, columns].astype(float), inside & (weight[rows, columns] > 0)
+
+
+def _local_sky(stamps, used):
+    """Return the median of each stamp's outer ring: faint undetected sources would else raise the wings."""
+    half = stamps.shape[1] // 2
+    v, u = np.mgrid[-half : half + 1, -half : half + 1]
+    ring = (np.hypot(u, v) > 0.8 * half) & (np.hypot(u, v) <= half)
+    values = np.where(used[:, ring], stamps[:, ring], np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a stamp without ring
+        return np.nan_to_num(np.nanmedian(values, axis=1))[:, None, None]
 
 
 def conjugate_gradients(normal, right, iterations):

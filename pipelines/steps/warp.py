@@ -91,6 +91,18 @@ def grid(shape):
     return x.astype(float), y.astype(float)
 
 
+def noise_correlation(table, map_x, map_y):
+    """Return the autocorrelation that interpolation gives to white noise, over the phases that a map has."""
+    steps, size = table.shape[0] - 1, table.shape[1]
+    factors = []
+    for phase in (map_y, map_x):
+        weights = table[np.rint((phase - np.floor(phase)) * steps).astype(int).ravel()]
+        power = np.mean(np.abs(np.fft.rfft(weights, 2 * size, axis=1)) ** 2, axis=0)
+        correlation = np.fft.fftshift(np.fft.irfft(power, 2 * size))[1:]
+        factors.append(correlation / correlation[size - 1])
+    return np.outer(*factors)
+
+
 def warp(exposure, wcs, shape, table=None):
     """Resample an exposure on the pixels of another WCS; fluxes in counts are conserved.
 
@@ -116,12 +128,11 @@ def warp(exposure, wcs, shape, table=None):
     x, y = grid(shape)
     ra, dec = wcs.sky(x, y)
     map_x, map_y = exposure.wcs.pixel(ra, dec)
-    pixels = warp_pixels(
-        exposure.pixels, np.nan_to_num(map_x, nan=-1e6), np.nan_to_num(map_y, nan=-1e6), shape, table
-    )
+    pixels = warp_pixels(exposure.pixels, np.nan_to_num(map_x, nan=-1e6), np.nan_to_num(map_y, nan=-1e6), shape, table)
+    correlation = noise_correlation(table, map_x[np.isfinite(map_x)], map_y[np.isfinite(map_y)])
     here = wcs.pixel_scale(shape[1] / 2, shape[0] / 2)
     there = exposure.wcs.pixel_scale(*exposure.wcs.pixel(*wcs.sky(shape[1] / 2, shape[0] / 2)))
     area = np.float32((here / there) ** 2)
     pixels = pixels.with_(image=pixels.image * area, variance=pixels.variance * area**2)
     note = f"warp: {table.shape[1]} taps, area ratio {area:.5f}"
-    return exposure.with_(note, pixels=pixels, wcs=wcs, psf=None, valid_polygon=None)
+    return exposure.with_(note, pixels=pixels, wcs=wcs, psf=None, valid_polygon=None, noise_correlation=correlation)

@@ -150,9 +150,7 @@ def fit_wcs(exposure, x, y, reference, guess, params=None):
                 "check the pointing and the reference catalogue, or solve blind",
             )
         stars = reference[referenced]
-        wcs, kept, residuals = fit_tan_sip(
-            x[detected], y[detected], stars["ra"], stars["dec"], exposure.shape, params
-        )
+        wcs, kept, residuals = fit_tan_sip(x[detected], y[detected], stars["ra"], stars["dec"], exposure.shape, params)
         rms = np.sqrt(np.mean(residuals[kept] ** 2, axis=0))
         radius = min(radius, max(5 * rms.max(), 0.3 * params.radius_arcsec))
     report = {

@@ -60,6 +60,4 @@ def fit_zeropoint(exposure, flux, flux_err, magnitude, *, min_stars=3, clip=3.0)
         "n_stars": int(kept.sum()),
     }
     note = f"zeropoint: {zeropoint:.4f} +- {report['zeropoint_err']:.4f} AB mag from {kept.sum()} stars"
-    return exposure.with_(
-        note, photo_calib=PhotoCalib.from_zeropoint(zeropoint, report["zeropoint_err"])
-    ), report
+    return exposure.with_(note, photo_calib=PhotoCalib.from_zeropoint(zeropoint, report["zeropoint_err"])), report

@@ -20,9 +20,7 @@ from pipelines.image.files import DamagedFile, exposure_bytes
 from pipelines.image.psf import oversampling_for
 from pipelines.image.varying import polynomial, surface
 
-OBSERVATION = Observation(
-    "simulated", 3, 1, "calibrated", "r", 60000.5, 30.0, sequence=7, boresight=(10.0, -5.0)
-)
+OBSERVATION = Observation("simulated", 3, 1, "calibrated", "r", 60000.5, 30.0, sequence=7, boresight=(10.0, -5.0))
 
 
 def gaussian_planes(sigma, half, slope=0.0):

@@ -8,6 +8,7 @@ from pipelines.steps.acquire import read_raw
 from pipelines.steps.background import subtract_background
 from pipelines.steps.decorrelate import decorrelate
 from pipelines.steps.detect import detect
+from pipelines.steps.kernel import KernelParams
 from pipelines.steps.measure import force_photometry, measure_dia_sources, measure_sources
 from pipelines.steps.overscan import assemble_detector, subtract_overscan
 from pipelines.steps.peaks import find_peaks, score_image
@@ -38,9 +39,7 @@ def calibrated(name):
     exposure, _ = scale_variance(exposure)
     found = detect(exposure, fwhm=2.5)
     exposure, _ = fit_psf(exposure, found)
-    fitted = fit_sources(
-        exposure.pixels.image, weights(exposure.pixels), exposure.psf, found["x"], found["y"]
-    )
+    fitted = fit_sources(exposure.pixels.image, weights(exposure.pixels), exposure.psf, found["x"], found["y"])
     x, y = (np.where(np.isfinite(fitted[c]), fitted[c], found[c]) for c in "xy")
     boresight = exposure.observation.boresight
     guess = solve_blind(found["x"], found["y"], found["flux"], exposure.shape, CAMERA.pixel_scale, boresight)
@@ -89,10 +88,9 @@ def test_the_difference_has_no_stars_left(science, template):
     (exposure, found, _), (other, _, _) = science, template
     registered = warp(other, exposure.wcs, exposure.shape)
     registered, _ = fit_psf(registered, detect(registered, fwhm=2.5))
-    params = SubtractParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), kernel_degree=1)
+    params = SubtractParams(KernelParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2)))
     difference, kernel, _ = subtract(exposure, registered, found["x"], found["y"], found["flux"], params)
-    noise = [np.median(e.pixels.variance) for e in (exposure, registered)]
-    difference = decorrelate(difference, kernel, *noise)
+    difference = decorrelate(difference, kernel, exposure, registered)
     peaks = find_peaks(score_image(difference), threshold=20)
     rows = measure_dia_sources(difference, exposure, registered, peaks)
     bright = np.sum(found["clean"] & (found["snr"] > 40))

@@ -1,0 +1,252 @@
+"""Fit the kernel that matches one PSF to another (Alard & Lupton 1998; Alard 2000)."""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from pipelines.image import VaryingImage
+from pipelines.image.varying import polynomial
+from pipelines.steps.conditions import BadInput
+from pipelines.steps.robust import relative_misfit
+
+
+class NoKernel(BadInput):
+    """A pair of exposures between which no matching kernel can be fitted."""
+
+    condition = "no_matching_kernel"
+
+
+@dataclass(frozen=True)
+class KernelParams:
+    """How the matching kernel is fitted.
+
+    Parameters
+    ----------
+    half : int
+        Half width of the kernel: 20 gives 41 pixels.
+    sigmas, degrees : tuple
+        Widths in pixels of the Gaussians and the degrees of the polynomials that modify them.
+    degree : int
+        Of the variation of kernel and background over the detector.
+    stamp_half : int
+        Half width of the fitted region round each star.
+    max_stamps, min_stamps : int
+    min_snr : float
+        Of a source to be fitted.
+    clip : float
+        Stamps whose misfit is beyond so many robust sigma are dropped.
+    """
+
+    half: int = 20
+    sigmas: tuple = (0.7, 1.4, 2.8, 5.6, 10.0)
+    degrees: tuple = (4, 3, 2, 0, 0)
+    degree: int = 2
+    stamp_half: int = 15
+    max_stamps: int = 400
+    min_stamps: int = 6
+    min_snr: float = 20.0
+    clip: float = 3.5
+
+
+def basis_rows(params):
+    """Return the one-dimensional factors of the kernel basis.
+
+    Returns
+    -------
+    rows : ndarray, shape (n_rows, 2 half + 1)
+        u^p exp(−u² / 2σ²), each scaled to unit norm.
+    pairs : ndarray of int, shape (n_basis, 2)
+        Basis k is rows[pairs[k, 1]](v) · rows[pairs[k, 0]](u).
+    """
+    u = np.arange(-params.half, params.half + 1.0)
+    rows, pairs = [], []
+    for sigma, degree in zip(params.sigmas, params.degrees, strict=True):
+        first = len(rows)
+        for power in range(degree + 1):
+            row = (u / sigma) ** power * np.exp(-(u**2) / (2 * sigma**2))
+            rows.append(row / np.sqrt((row**2).sum()))
+        pairs += [(first + i, first + j) for i in range(degree + 1) for j in range(degree + 1 - i)]
+    return np.array(rows), np.array(pairs)
+
+
+def gram(params):
+    """Return the scalar products of the basis kernels, and zeros for the background, shape (k, k)."""
+    rows, pairs = basis_rows(params)
+    products = rows @ rows.T
+    inner = products[np.ix_(pairs[:, 0], pairs[:, 0])] * products[np.ix_(pairs[:, 1], pairs[:, 1])]
+    return np.pad(inner, (0, 1))
+
+
+def basis_images(params):
+    """Return the basis as images, shape (n_basis, m, m)."""
+    rows, pairs = basis_rows(params)
+    return rows[pairs[:, 1], :, None] * rows[pairs[:, 0], None, :]
+
+
+@numba.njit(cache=True, fastmath=True)
+def _convolve_stamp(image, column, row, rows, pairs, stamp_half, out):
+    """Fill out (n_basis, s²) with the image convolved with each basis kernel round (column, row)."""
+    half = rows.shape[1] // 2
+    size = 2 * stamp_half + 1
+    tall = size + 2 * half
+    across = np.empty((rows.shape[0], tall, size), np.float32)
+    for r in range(rows.shape[0]):
+        for j in range(tall):
+            jj = row - stamp_half - half + j
+            for i in range(size):
+                across[r, j, i] = 0
+            for k in range(2 * half + 1):
+                weight = np.float32(rows[r, 2 * half - k])
+                for i in range(size):
+                    across[r, j, i] += weight * image[jj, column - stamp_half - half + i + k]
+    for b in range(pairs.shape[0]):
+        for j in range(size):
+            for i in range(size):
+                out[b, j * size + i] = 0
+            for k in range(2 * half + 1):
+                weight = np.float32(rows[pairs[b, 1], 2 * half - k])
+                for i in range(size):
+                    out[b, j * size + i] += weight * across[pairs[b, 0], j + k, i]
+
+
+def choose_stamps(x, y, flux, shape, params):
+    """Choose the brightest sources, far enough from the border and from each other, over the whole detector.
+
+    The detector is divided into 8 × 8 cells and each gives its brightest, so that the kernel's variation is
+    fitted from everywhere.
+
+    Returns
+    -------
+    ndarray of int
+        Brightest first.
+    """
+    margin = params.half + params.stamp_half + 1
+    column, row = np.rint(x).astype(int), np.rint(y).astype(int)
+    inside = (column >= margin) & (column < shape[1] - margin) & (row >= margin) & (row < shape[0] - margin)
+    order = np.argsort(-flux)
+    order = order[inside[order]]
+    taken = np.zeros((shape[0] // params.stamp_half + 2, shape[1] // params.stamp_half + 2), bool)
+    share = np.zeros((8, 8), int)
+    chosen = []
+    for k in order:
+        cell = row[k] // params.stamp_half, column[k] // params.stamp_half
+        region = 8 * row[k] // shape[0], 8 * column[k] // shape[1]
+        if not taken[cell] and share[region] < max(params.max_stamps // 64, 1):
+            chosen.append(k)
+            taken[cell] = True
+            share[region] += 1
+    return np.array(chosen, int)
+
+
+def stamp_equations(image, target, weight, places, params):
+    """Return each stamp's normal equations for the coefficients of the basis and a constant background.
+
+    Parameters
+    ----------
+    image, target, weight : ndarray
+        Image to convolve, image to match, and the weight of its pixels.
+    places : ndarray of int, shape (n, 2)
+        Columns and rows of the stamps' middles.
+
+    Returns
+    -------
+    matrices : ndarray, shape (n, k, k)
+    vectors : ndarray, shape (n, k)
+    power : ndarray, shape (n,)
+        Weighted sum of squares of the target; with the other two it gives χ² of any solution.
+    pixels : ndarray, shape (n,)
+        Number of pixels with weight.
+    """
+    rows, pairs = basis_rows(params)
+    half, count = params.stamp_half, len(pairs)
+    design = np.ones((count + 1, (2 * half + 1) ** 2), np.float32)
+    matrices, vectors = np.empty((len(places), count + 1, count + 1)), np.empty((len(places), count + 1))
+    power, pixels = np.empty(len(places)), np.empty(len(places))
+    for n, (column, row) in enumerate(places):
+        cut = np.s_[row - half : row + half + 1, column - half : column + half + 1]
+        _convolve_stamp(image, column, row, rows, pairs, half, design[:count])
+        w, data = weight[cut].ravel(), target[cut].ravel()
+        weighted = design * w
+        matrices[n], vectors[n] = weighted @ design.T, weighted @ data
+        power[n], pixels[n] = (w * data * data).sum(), (w > 0).sum()
+    return matrices, vectors, power, pixels
+
+
+def kernel_between(psf, target, shape, params, nodes=4):
+    """Return the coefficients (k, n_terms) of the kernel that turns one PSF model into another.
+
+    They are noiseless, but know nothing of an offset between the images: a first guess for `fit_kernel`.
+    """
+    y, x = np.meshgrid(*(np.linspace(0, n - 1, nodes) for n in shape), indexing="ij")
+    x, y = np.rint(x.ravel()), np.rint(y.ravel())
+    size = 2 * params.stamp_half + 1
+    wide = psf.stamps(x, y, size + 2 * params.half).astype(np.float32)
+    narrow = np.pad(target.stamps(x, y, size), ((0, 0), *[(params.half, params.half)] * 2)).astype(np.float32)
+    middle = np.array([[params.stamp_half + params.half] * 2])
+    products = gram(params)
+    local = []
+    for stamp, goal in zip(wide, narrow, strict=True):
+        matrices, vectors, _, _ = stamp_equations(stamp, goal, np.ones_like(goal), middle, params)
+        ridge = 1e-4 * np.sum(stamp**2) * products + 1e-12 * np.eye(len(products))
+        local.append(np.linalg.solve(matrices[0] + ridge, vectors[0]))
+    terms = polynomial(x, y, shape, params.degree)
+    return np.linalg.lstsq(terms.T, np.array(local), rcond=None)[0].T
+
+
+def fit_kernel(image, target, weight, places, guess, params):
+    """Fit the kernel that turns `image` into `target`, with its variation, from stamps round `places`.
+
+    Least squares, drawn towards `guess` as strongly as noise of the weights' variance in `image` would draw
+    towards zero: what the stars do not show stays as the PSF models have it, and the real noise of `image`
+    does not bias the kernel.
+
+    Returns
+    -------
+    VaryingImage
+        The kernel.
+    ndarray
+        Coefficients of the background difference, for `surface`.
+    dict
+        SDQA values: n_stamps, reduced_chi2, kernel_sum.
+    """
+    matrices, vectors, power, pixels = equations = stamp_equations(image, target, weight, places, params)
+    kept = enough = pixels > 0.5 * (2 * params.stamp_half + 1) ** 2
+    terms = polynomial(*places.T, target.shape, params.degree)
+    for _ in range(4):
+        if kept.sum() < params.min_stamps:
+            raise NoKernel(
+                f"fit_kernel got {kept.sum()} usable stamps; it needs {params.min_stamps}",
+                "check that science exposure and template overlap and are not saturated or clouded out",
+            )
+        solution = _solve([e[kept] for e in equations], terms[:, kept], guess, params)
+        local = (solution @ terms).T
+        chi2 = power - 2 * (local * vectors).sum(1) + np.einsum("ni,nij,nj->n", local, matrices, local)
+        misfit = np.log(np.maximum(chi2, 1e-9) / pixels.clip(1))
+        relative = relative_misfit(misfit, power)  # of the brightest, the model's own error sets it
+        spread = 1.4826 * np.median(np.abs(relative[kept]))
+        kept, last = enough & (relative < params.clip * max(spread, 0.05)), kept
+        if np.array_equal(kept, last):
+            break
+    planes = np.tensordot(solution[:-1].T, basis_images(params), axes=1)
+    report = {
+        "n_stamps": int(kept.sum()),
+        "reduced_chi2": np.exp(np.median(misfit[kept])),
+        "kernel_sum": planes[0].sum(),
+    }
+    return VaryingImage(planes, target.shape), solution[-1], report
+
+
+def _solve(equations, terms, guess, params):
+    """Return coefficients (k, n_terms), each a polynomial of position, of all stamps together."""
+    matrices, vectors, _, pixels = equations
+    products = gram(params)
+    count, n_terms = len(products), len(terms)
+    drawn = vectors + pixels[:, None] * (products @ guess @ terms).T
+    squares = (terms[:, None] * terms[None]).reshape(n_terms**2, -1)
+    stiff = (matrices + pixels[:, None, None] * products).reshape(-1, count**2)
+    normal = (squares @ stiff).reshape(n_terms, n_terms, count, count).transpose(2, 0, 3, 1)
+    normal = normal.reshape(count * n_terms, count * n_terms)
+    scale = 1 / np.sqrt(np.diag(normal))
+    right = (terms @ drawn).T.ravel() * scale
+    return (scale * np.linalg.solve(normal * np.outer(scale, scale), right)).reshape(count, n_terms)
