@@ -111,3 +111,12 @@ def night(begun_night):
     begun_night.do("SAVEPOINT test")
     yield begun_night
     begun_night.do("ROLLBACK TO SAVEPOINT test")
+
+
+@pytest.fixture
+def survey(begun_night):
+    """The night's database without its Objects."""
+    begun_night.do("SAVEPOINT test")
+    begun_night.do("DELETE FROM level1.object")
+    yield begun_night
+    begun_night.do("ROLLBACK TO SAVEPOINT test")

@@ -108,3 +108,15 @@ def test_a_snapshot_that_can_t_see_other_visits_is_refused(shared_database):
 def test_each_step_is_timed(night):
     _, report = night.run(0)
     assert {"solve", "association_candidates", "association_link"} <= set(report["milliseconds"])
+
+
+def test_an_object_far_from_its_indexed_place_is_found_at_its_mean_position(night):
+    _, found = night.stage(0)
+    one = int(np.flatnonzero((found["truth"] >= 0) & (found["truth"] < night.sky.objects.size))[0])
+    ids = [one for (one,) in night.rows("SELECT object_id FROM level1.object ORDER BY healpix29, object_id")]
+    wanted = ids[found["truth"][one]]
+    elsewhere = "dec = dec + 0.01, healpix29 = hven.healpix29(ra, dec + 0.01)"
+    night.do(f"UPDATE level1.object SET {elsewhere} WHERE object_id = %s", wanted)
+    night.ask("SELECT hven.mark_moved(%s)", [wanted])
+    night.associate(0)
+    assert night.rows("SELECT object_id FROM level1.dia_source ORDER BY dia_source_id")[one] == (wanted,)

@@ -47,15 +47,6 @@ def associated(night, visit_id, tai, table, **parameters):
     return parents
 
 
-@pytest.fixture
-def survey(begun_night):
-    """The night's database without its Objects."""
-    begun_night.do("SAVEPOINT test")
-    begun_night.do("DELETE FROM level1.object")
-    yield begun_night
-    begun_night.do("ROLLBACK TO SAVEPOINT test")
-
-
 @needs_data("dia_hits2015_decam")
 def test_two_real_visits_are_associated_as_lsst_did(survey):
     import pandas as pd
