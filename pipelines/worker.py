@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -175,10 +175,14 @@ def _by_weight(databases: Mapping[str, float]) -> list[str]:
     return sorted(databases, key=lambda name: random.expovariate(databases[name]))
 
 
-def _sleep(connections) -> None:
-    """Wait for a wake-up from any database, at most POLL seconds."""
-    ready, _, _ = select.select(list(connections), [], [], POLL)
-    for connection in ready:
+def _sleep(connections: Sequence[Connection]) -> None:
+    """Wait for a wake-up from any database, at most POLL seconds.
+
+    One that came amid a claim has been read from the socket already, which select would not see.
+    """
+    if not any(connection.notifies for connection in connections):
+        select.select(connections, [], [], POLL)
+    for connection in connections:
         connection.poll()
         connection.notifies.clear()
 

@@ -4,6 +4,7 @@ Arguments: libpq's connection string, number of clients, number of jobs.
 """
 
 import asyncio
+import logging
 import multiprocessing
 import sys
 import time
@@ -12,6 +13,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.jobs import Job, Status
 
 LOT = 500  # jobs deferred at once
+logging.getLogger("procrastinate").setLevel(logging.ERROR)  # it warns of apps in the main module, at each start
 
 
 def _app(dsn: str) -> App:

@@ -9,6 +9,7 @@ import pytest
 from db import queue
 from db.connect import connect
 from db.queue import NewJob, Production
+from pipelines import worker
 from pipelines.pool import PoolParams, run_pool
 from pipelines.worker import Stop
 
@@ -72,3 +73,14 @@ def test_a_job_that_outlasts_the_grace_is_given_back_unharmed(session, database,
     with session, session.cursor() as cursor:
         cursor.execute("SELECT attempts FROM queue.job")
         assert cursor.fetchone() == (0,)
+
+
+def test_a_wake_up_that_came_amid_a_claim_is_not_slept_over(session, database):
+    with session, session.cursor() as cursor:
+        cursor.execute(f"LISTEN {queue.CHANNEL}")
+    with session, session.cursor() as cursor:
+        cursor.execute(queue.QUERIES["notify"])  # read from the socket with the end of this transaction
+    began = time.monotonic()
+    worker._sleep([session])
+    assert time.monotonic() - began < worker.POLL / 2
+    assert session.notifies == []
