@@ -11,6 +11,8 @@ from pipelines.steps.acquire import read_raw
 from pipelines.steps.background import subtract_background
 from pipelines.steps.decorrelate import decorrelate
 from pipelines.steps.detect import detect
+from pipelines.steps.interpolate import fill_saturated
+from pipelines.steps.kernel import KernelParams
 from pipelines.steps.measure import measure_dia_sources, measure_sources
 from pipelines.steps.overscan import assemble_detector, subtract_overscan
 from pipelines.steps.peaks import find_peaks, score_image
@@ -43,7 +45,7 @@ class DetectorParams:
     reference_radius_deg: float = 0.7
     wcs: WcsParams = field(default_factory=lambda: WcsParams(radius_arcsec=15))
     subtraction: SubtractParams = field(
-        default_factory=lambda: SubtractParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), kernel_degree=1)
+        default_factory=lambda: SubtractParams(KernelParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2)))
     )
 
 
@@ -82,9 +84,11 @@ def difference(
     """Return the difference from the template, and its DiaSources."""
     registered = warp(template, exposure.wcs, exposure.shape)
     registered, _ = fit_psf(registered, detect(registered, fwhm=params.fwhm))
-    result, kernel, _ = subtract(
+    exposure, registered = fill_saturated(exposure), fill_saturated(registered)
+    result, kernel, report = subtract(
         exposure, registered, found["x"], found["y"], found["flux"], params.subtraction
     )
-    result = decorrelate(result, kernel, *(np.median(e.pixels.variance) for e in (exposure, registered)))
+    pair = (exposure, registered) if report["convolved"] == "template" else (registered, exposure)
+    result = decorrelate(result, kernel, *pair)
     peaks = find_peaks(score_image(result), threshold=params.threshold)
     return result, measure_dia_sources(result, exposure, registered, peaks)
