@@ -1,0 +1,26 @@
+-- Light curves of Objects in a release, where measurements lie by the tile of their Object.
+-- minimum revision: science_0001
+-- databases: release
+-- execute: public
+
+CREATE OR REPLACE FUNCTION hven.light_curve(object_id bigint)
+RETURNS TABLE (kind text, id bigint, midpoint_tai float8, filter_id smallint, psf_flux real, psf_flux_err real)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 200
+AS $$
+DECLARE
+    its_tile CONSTANT integer := (SELECT o.healpix29 >> 46 FROM :catalogue.object o WHERE o.object_id = light_curve.object_id);
+BEGIN
+    RETURN QUERY
+    SELECT 'dia_source', d.dia_source_id, d.midpoint_tai, d.filter_id, d.psf_flux, d.psf_flux_err
+    FROM :catalogue.dia_source d
+    WHERE d.tile = its_tile AND d.object_id = light_curve.object_id AND d.time_withdrawn IS NULL
+    UNION ALL
+    SELECT 'forced_dia_source', f.forced_dia_source_id, f.midpoint_tai, f.filter_id, f.psf_flux, f.psf_flux_err
+    FROM :catalogue.forced_dia_source f
+    WHERE f.tile = its_tile AND f.object_id = light_curve.object_id AND f.time_withdrawn IS NULL
+    ORDER BY 3, 2;
+END
+$$;
+
+COMMENT ON FUNCTION hven.light_curve(bigint) IS
+'The whole light curve of an Object on difference images, by time [TAI, MJD]: its DiaSources, and the fluxes forced where it was below the threshold [nJy]; withdrawn measurements are left out.';
