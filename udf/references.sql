@@ -100,7 +100,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION hven.refuse_referenced();
 
 CREATE OR REPLACE FUNCTION hven.delete_side_rows()
 RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
+LANGUAGE plpgsql  -- with the rights of who deletes the Object: in a frozen release our owner has none
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

@@ -45,7 +45,9 @@ class DetectorParams:
     reference_radius_deg: float = 0.7
     wcs: WcsParams = field(default_factory=lambda: WcsParams(radius_arcsec=15))
     subtraction: SubtractParams = field(
-        default_factory=lambda: SubtractParams(KernelParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2)))
+        default_factory=lambda: SubtractParams(
+            KernelParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2))
+        )
     )
 
 

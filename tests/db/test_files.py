@@ -14,7 +14,7 @@ def store(tmp_path):
     return FileStore(tmp_path / "files")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary())
 def test_content_comes_back(store, content):
     stored = store.put(content)
