@@ -17,9 +17,11 @@ def ids(database):
     """Jobs of a production: one done, one failed, one at work, one of a kind that nobody knows."""
     with closing(connect(database)) as session, session, session.cursor() as cursor:
         production = queue.start_production(cursor, Production("user", "night of tests", "0"))
-        made = queue.enqueue(cursor, production, [
-            NewJob("associate", key, priority=number) for number, key in enumerate(("at work", "failed", "finished"))
-        ])
+        made = queue.enqueue(
+            cursor,
+            production,
+            [NewJob("associate", key, priority=number) for number, key in enumerate(("at work", "failed", "finished"))],
+        )
         queue.finish(cursor, queue.claim(cursor, "w"))
         queue.fail(cursor, queue.claim(cursor, "w"), "Traceback\n  line\nValueError: bad pixels")
         queue.claim(cursor, "host:17")

@@ -48,8 +48,12 @@ def run_until(session, database, tmp_path, ended, grace=30.0):
 
 
 def test_poisoned_jobs_die_with_their_reason_and_the_others_are_done(session, database, tmp_path):
-    poisons = {"raising": "ValueError: poisoned", "looping": "ran longer than the 1 s", "hogging": "MemoryError",
-               "crashing": "exit code -11"}
+    poisons = {
+        "raising": "ValueError: poisoned",
+        "looping": "ran longer than the 1 s",
+        "hogging": "MemoryError",
+        "crashing": "exit code -11",
+    }
     jobs = [NewJob(kind, kind, max_attempts=1) for kind in poisons]
     enqueue(session, jobs + [NewJob("harmless", str(n)) for n in range(20)])
     ended = run_until(session, database, tmp_path, lambda now: now.keys() <= {"done", "dead"})

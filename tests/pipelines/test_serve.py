@@ -51,28 +51,34 @@ def test_a_role_gets_a_file_by_name(address):
     assert ask(f"{address}/file/a.fits") == (200, "SIMPLE")
 
 
-@pytest.mark.parametrize(("role", "password", "said"), [
-    ("", "", "give the name and password of a database role"),
-    ("sophie", "wrong", "sophie can't log in"),
-    ("sophie", "", "give the name and password"),
-    ("nobody_here", PASSWORD, "nobody_here can't log in"),
-    ("postgres", "anything", "postgres "),
-])
+@pytest.mark.parametrize(
+    ("role", "password", "said"),
+    [
+        ("", "", "give the name and password of a database role"),
+        ("sophie", "wrong", "sophie can't log in"),
+        ("sophie", "", "give the name and password"),
+        ("nobody_here", PASSWORD, "nobody_here can't log in"),
+        ("postgres", "anything", "postgres "),
+    ],
+)
 def test_others_stay_outside(address, role, password, said):
     status, content = ask(f"{address}/file/a.fits", role, password)
     assert status == 401
     assert content.startswith(said)
 
 
-@pytest.mark.parametrize(("target", "status", "said"), [
-    ("/file/b.fits", 404, "get: no file is b.fits"),
-    ("/exposure/1", 404, "get: there is no exposure 1"),
-    ("/exposure/one", 400, "an exposure is a number"),
-    ("/cutout?ra=1&dec=2", 400, "an exposure is a number; a cutout needs ra and dec in deg and size"),
-    ("/cutout?ra=1&dec=-2&size=30", 404, "get: no calibrated exposure covers ra 1.0, dec -2.0"),
-    ("/cutout?ra=1&dec=-200&size=30", 409, "get: cutout at ra 1.0, dec -200.0 of 30.0 arcsec; allowed are"),
-    ("/elsewhere", 404, "there is no such page; allowed are /DATABASE/exposure/ID"),
-])
+@pytest.mark.parametrize(
+    ("target", "status", "said"),
+    [
+        ("/file/b.fits", 404, "get: no file is b.fits"),
+        ("/exposure/1", 404, "get: there is no exposure 1"),
+        ("/exposure/one", 400, "an exposure is a number"),
+        ("/cutout?ra=1&dec=2", 400, "an exposure is a number; a cutout needs ra and dec in deg and size"),
+        ("/cutout?ra=1&dec=-2&size=30", 404, "get: no calibrated exposure covers ra 1.0, dec -2.0"),
+        ("/cutout?ra=1&dec=-200&size=30", 409, "get: cutout at ra 1.0, dec -200.0 of 30.0 arcsec; allowed are"),
+        ("/elsewhere", 404, "there is no such page; allowed are /DATABASE/exposure/ID"),
+    ],
+)
 def test_what_can_not_be_given_is_said(address, target, status, said):
     found, content = ask(address + target)
     assert (found, content[: len(said)]) == (status, said)
