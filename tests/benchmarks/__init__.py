@@ -9,6 +9,7 @@ from statistics import median
 
 BENCHMARKS = {
     "ingest": "How fast the loader brings rows into staging and into dia_source",
+    "lightcurve": "How fast one Object's light curve comes, over ten years of partitions",
     "search": "How fast a release's Objects are found in cones of four sizes",
     "crossmatch": "How fast two tables are matched within an arcsecond",
     "checksum": "How fast a table is digested to be compared with another",

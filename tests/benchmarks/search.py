@@ -60,7 +60,7 @@ def fill(session, objects: int) -> np.ndarray:
                 "mean_ra": ra[part], "mean_dec": dec[part],
             })
         cursor.execute(position_index)
-    _vacuum(session, "object")
+    vacuum(session, "object")
     chosen = rng.choice(objects, 1000)
     return np.stack([ra[chosen], dec[chosen]], axis=-1).tolist()
 
@@ -82,10 +82,11 @@ def _plain_table(session) -> None:
         cursor.execute("CREATE INDEX ON plain USING gist (public.spoint_deg(ra, dec))")
         cursor.execute("CREATE INDEX ON plain (public.q3c_ang2ipix(ra, dec))")
         cursor.execute("CREATE INDEX ON plain (healpix29)")
-    _vacuum(session, "plain")
+    vacuum(session, "plain")
 
 
-def _vacuum(session, table: str) -> None:
+def vacuum(session, table: str) -> None:
+    """Let the planner know a table, and index-only scans trust it."""
     session.autocommit = True
     with session.cursor() as cursor:
         cursor.execute(f"VACUUM ANALYZE {table}")
