@@ -8,8 +8,7 @@ from pipelines.image import MaskedImage, assemble, bits
 def subtract_overscan(segment, amplifier, saturation, pedestal=0.0):
     """Remove one amplifier's overscan level, flag saturation on the raw counts, and trim.
 
-    The level is the median of each row's overscan, smoothed along the rows by a running median of 21, so that
-    the correction adds little noise.
+    The level is smoothed along the rows, so that the correction adds little noise.
 
     Parameters
     ----------
@@ -35,8 +34,12 @@ def subtract_overscan(segment, amplifier, saturation, pedestal=0.0):
 
 
 def overscan_level(strip, width=21):
-    """Return the smoothed level of each row of an overscan strip."""
-    rows = np.median(strip, axis=1).astype(np.float32)
+    """Return the level of each row of an overscan strip, by a running median of the rows' trimmed means.
+
+    A median of whole counts would be wrong by up to half a count.
+    """
+    quarter = strip.shape[1] // 4
+    rows = np.sort(strip, axis=1)[:, quarter : strip.shape[1] - quarter].mean(axis=1, dtype=np.float32)
     width = min(width, len(rows) | 1)
     padded = np.pad(rows, width // 2, mode="reflect" if len(rows) > width // 2 else "edge")
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)[: len(rows)]
