@@ -88,7 +88,9 @@ def run_pool(params: PoolParams, stop: Stop | None = None) -> None:
     _wind_down(slots, params.grace)
 
 
-def _child(params: PoolParams, pipe: Pipe) -> None:
+def _child(params: PoolParams, pipe: Pipe, environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)  # the fork server keeps the one that it began with, which may name another server
     threading.Thread(target=_end_with_pool, args=(pipe,), daemon=True).start()
     try:
         worker.work(
@@ -109,7 +111,7 @@ def _end_with_pool(pipe: Pipe) -> None:
 
 def _start(start, params: PoolParams) -> Slot:
     ours, theirs = start.Pipe()
-    process = start.Process(target=_child, args=(params, theirs), daemon=True)
+    process = start.Process(target=_child, args=(params, theirs, dict(os.environ)), daemon=True)
     process.start()
     theirs.close()
     return Slot(process, ours)

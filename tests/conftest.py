@@ -6,6 +6,7 @@ back, which is much cheaper: use it wherever the code under test does not commit
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ template = postgresql_noproc(
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the cluster before any test module is imported, and make it the one that `db.connect` finds."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or nobody would stop the cluster
     for name in (*EXISTING_SERVER, "PGPORT", "PGUSER", "PGDATABASE", "HVEN_PORT"):
         os.environ.pop(name, None)
     os.environ["HVEN_HOME"] = str(HOME)
