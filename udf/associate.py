@@ -40,6 +40,8 @@ class Parameters:
         Detections of nothing that is known, for each arcsec² and Visit.
     seen_first, seen_again : float
         Probability that an Object without, and with, earlier DiaSources is detected in a Visit.
+    seen_source : float
+        Probability that an Object is measured as a Source.
     moving_seen : float
         Probability that a predicted MovingObject is detected, with positive flux.
     host_rate : float
@@ -58,6 +60,7 @@ class Parameters:
     new_density: float = 1e-4
     seen_first: float = 0.02
     seen_again: float = 0.5
+    seen_source: float = 0.9
     moving_seen: float = 0.5
     host_rate: float = 1e-3
     extended_rate: float = 1e-6
@@ -186,6 +189,12 @@ def object_gains(detections, objects, which, target, parameters):
         return log_density(place, objects.places[target]) + np.log(chance / new[which])
 
 
+def source_gains(detections, objects, which, target, parameters):
+    """Gain of each pair of a Source and an Object over the Source being of none, whatever their extendedness."""
+    gain = log_density(detections.places[which], objects.places[target])
+    return gain + np.log(parameters.seen_source / parameters.new_density)
+
+
 def moving_gains(detections, predictions, parameters):
     """Pairs of a detection of positive flux and a prediction, and their gains over the detection being new."""
     reach = parameters.radius_arcsec + 5 * np.sqrt(np.maximum(predictions.xx, predictions.yy))
@@ -298,7 +307,7 @@ def near_pairs(detections, found, number, parameters):
     return which[near], target[near]
 
 
-def solve(detections, number, found, predictions, parameters):
+def solve(detections, number, found, predictions, parameters, gains=object_gains):
     """Match of the detections of a Visit; new ones still without Object.
 
     Parameters
@@ -310,6 +319,8 @@ def solve(detections, number, found, predictions, parameters):
         What `objects` returns.
     predictions : tuple of (ndarray of int64, Places)
         Ids and predicted places of MovingObjects.
+    gains : callable
+        `object_gains` or `source_gains`.
 
     Returns
     -------
@@ -321,7 +332,7 @@ def solve(detections, number, found, predictions, parameters):
     objects, (moving_ids, ahead) = found[0], predictions
     known = objects.ids.size
     which, target = near_pairs(detections, found, number, parameters)
-    pairs = which, target, object_gains(detections, objects, which, target, parameters)
+    pairs = which, target, gains(detections, objects, which, target, parameters)
     which, target, gain = moving_gains(detections, ahead, parameters)
     which, target, gain = map(np.append, pairs, (which, target + known, gain))
     which, target, gain = (column[detections.usable[which]] for column in (which, target, gain))

@@ -46,9 +46,9 @@ class Night:
             table["dia_source_id"] = table["dia_source_id"] + attempt
         return self.stage_rows(job, staged, snaps), found[order]
 
-    def stage_rows(self, job, dia_sources, snaps=None):
+    def stage_rows(self, job, dia_sources, snaps=None, table="staging.dia_source"):
         """Load rows for a job and write what it did into its result; return the job."""
-        reports = [load(self.session, "staging.dia_source", dia_sources)]
+        reports = [load(self.session, table, dia_sources)]
         if snaps is not None:
             reports.append(load(self.session, "staging.dia_source_snap", snaps))
         self.finish(job, reports)

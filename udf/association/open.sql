@@ -1,7 +1,7 @@
 -- Association, first steps: the Visit is locked, what is staged is checked, what is replaced is withdrawn.
 -- minimum revision: science_0001
 -- databases: level1
--- requires: ids time summaries
+-- requires: ids time summaries association/fault
 -- execute: hven_worker hven_operator
 --
 -- Our SQLSTATEs:
@@ -42,7 +42,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'VN020', MESSAGE = format('associate_visit: there is no Visit %s', visit),
             HINT = 'The row of visit is inserted with the first raw Exposure.';
     END IF;
-    fault := hven.association_fault(visit, jobs);
+    fault := hven.association_fault(visit, jobs, ARRAY['dia_source', 'dia_source_snap', 'forced_dia_source']);
     IF fault IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'VN021', MESSAGE = format('associate_visit: Visit %s: %s', visit, fault),
             HINT = 'Equal numbers mean that other rows are there. Delete the Visit''s staged rows of that job and run it again.';
@@ -62,52 +62,6 @@ $$;
 
 COMMENT ON FUNCTION hven.association_open(bigint, bigint[]) IS
 'Locks a Visit and checks what is staged (see association_fault); returns the range of the Visit''s ids, the time that marks this pass, and the filter.';
-
-
-CREATE OR REPLACE FUNCTION hven.association_fault(visit bigint, jobs bigint[])
-RETURNS text
-LANGUAGE plpgsql STABLE
-AS $$
-BEGIN
-    RETURN (
-        WITH staged AS (
-            SELECT 'staging.dia_source' AS name, job_id, count(*) AS rows, bit_xor(dia_source_id) AS xor_id,
-                   bit_xor(healpix29) AS xor_healpix29
-            FROM staging.dia_source WHERE visit_id = visit GROUP BY job_id
-            UNION ALL
-            SELECT 'staging.forced_dia_source', job_id, count(*), bit_xor(forced_dia_source_id), bit_xor(healpix29)
-            FROM staging.forced_dia_source WHERE visit_id = visit GROUP BY job_id
-            UNION ALL
-            SELECT 'staging.dia_source_snap', job_id, count(*), NULL, NULL
-            FROM staging.dia_source_snap WHERE visit_id = visit GROUP BY job_id
-        ), known AS (
-            SELECT unnest(jobs) AS job_id
-            UNION
-            SELECT job_id FROM staged
-            UNION  -- In the first pass those too whose dependants wait for a job that staged.
-            SELECT other.requires_job_id
-            FROM staged JOIN queue.job_dependency d ON d.requires_job_id = staged.job_id
-            JOIN queue.job_dependency other ON other.job_id = d.job_id
-            WHERE NOT EXISTS (SELECT FROM :catalogue.order_log l WHERE l.visit_id = visit)
-        ), reported AS (
-            SELECT t.key AS name, j.job_id, (t.value ->> 'rows')::bigint AS rows,
-                   coalesce((t.value ->> 'xor_id')::bigint, 0) AS xor_id,
-                   coalesce((t.value ->> 'xor_healpix29')::bigint, 0) AS xor_healpix29
-            FROM queue.job j JOIN known USING (job_id) CROSS JOIN jsonb_each(j.result) t
-            WHERE j.state = 'done'
-              AND t.key IN ('staging.dia_source', 'staging.forced_dia_source', 'staging.dia_source_snap')
-        )
-        SELECT string_agg(format('%s of job %s: %s rows staged, %s reported',
-                                 name, job_id, coalesce(s.rows, 0), coalesce(r.rows::text, 'none')), '; ' ORDER BY name, job_id)
-        FROM staged s FULL JOIN reported r USING (name, job_id)
-        WHERE coalesce(s.rows, 0) IS DISTINCT FROM r.rows
-           OR coalesce(s.xor_id, 0) <> r.xor_id OR coalesce(s.xor_healpix29, 0) <> r.xor_healpix29
-    );
-END
-$$;
-
-COMMENT ON FUNCTION hven.association_fault(bigint, bigint[]) IS
-'What of a Visit is staged otherwise than the results of jobs say, NULL if nothing is. A result holds by table rows, xor_id and xor_healpix29. Jobs are those that staged, those given (they may have staged nothing) and, in a Visit''s first pass, those that the same job waits for.';
 
 
 CREATE OR REPLACE FUNCTION hven.association_lock(first bigint, last bigint, tiles bigint[])

@@ -1,7 +1,7 @@
 -- Association: what is read of detections, predictions and Objects, as columns of bytes that numpy takes over.
 -- minimum revision: science_0001
--- databases: level1
--- execute: hven_worker hven_operator
+-- databases: level1 release
+-- execute: hven_worker hven_release_admin hven_operator
 
 CREATE OR REPLACE FUNCTION hven.association_detections(
     visit bigint, OUT ids bytea, OUT ra bytea, OUT "dec" bytea, OUT ra_err bytea, OUT dec_err bytea, OUT ra_dec_cov bytea,

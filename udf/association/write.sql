@@ -1,22 +1,8 @@
 -- Association: what is written, set by set. DiaSources of a pass are those of a range of ids with its time_processed.
 -- minimum revision: science_0001
 -- databases: level1
--- requires: summaries
+-- requires: summaries association/columns
 -- execute: hven_worker hven_operator
-
-CREATE OR REPLACE FUNCTION hven.common_columns(source regclass, target regclass)
-RETURNS text
-LANGUAGE sql STABLE
-RETURN (
-    SELECT string_agg(quote_ident(t.attname), ', ' ORDER BY t.attnum)
-    FROM pg_attribute t JOIN pg_attribute s ON s.attname = t.attname
-    WHERE t.attrelid = target AND s.attrelid = source AND t.attnum > 0 AND s.attnum > 0
-      AND NOT t.attisdropped AND NOT s.attisdropped
-);
-
-COMMENT ON FUNCTION hven.common_columns(regclass, regclass) IS
-'The columns that two tables share, in the order of the second, as SQL writes them.';
-
 
 CREATE OR REPLACE FUNCTION hven.association_link(
     visit bigint, processed float8, ids bigint[], objects bigint[], moving bigint[])
