@@ -17,7 +17,12 @@ def _password(file: TextIO | None, name: str) -> str:
     """Return the first line of a file, or ask twice."""
     if file:
         return file.readline().rstrip("\r\n")
-    return click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
+    try:
+        return click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
+    except click.Abort:
+        raise users.UserError(
+            f"user: got no password for {name}", "type one, or give --password-file FILE (- for standard input)"
+        ) from None
 
 
 password_file = click.option(

@@ -1,6 +1,6 @@
 -- databases: those of the server that Hven keeps, and whether they let anybody in
 SELECT datname, datallowconn FROM pg_database
-WHERE datname IN ('hub', 'release_template') OR datname ~ '^(level1_[ab]|dr[1-9][0-9]?|bootstrap|mini_[a-z0-9_]+)$'
+WHERE datname IN ('hub', 'release_template') OR datname ~ '^(level1_[a-z0-9_]+|dr[1-9][0-9]?|bootstrap|mini_[a-z0-9_]+)$'
 ORDER BY datname
 
 -- known: what the hub knows of Science Databases

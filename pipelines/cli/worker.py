@@ -14,11 +14,14 @@ import click
 @click.option("--grace", default=30.0, show_default=True, help="Seconds a job may still take after SIGTERM.")
 def worker(databases: tuple[str, ...], concurrency: int | None, store: Path | None, grace: float) -> None:
     """Run jobs until SIGTERM; then finish those in hand, or give them back."""
+    from db.connect import connect
     from db.settings import hven_home
     from pipelines.pool import PoolParams, run_pool
 
     shares = dict(_share(text) for text in databases or ("level1",))
     cores = len(os.sched_getaffinity(0))
+    for name in shares:
+        connect(name).close()  # a name that is mistyped would else be asked for again and again
     click.echo(f"{concurrency or cores} workers for {', '.join(shares)}; Ctrl-C ends them after the jobs in hand")
     run_pool(PoolParams(shares, store or hven_home() / "files", concurrency or cores, grace=grace))
 

@@ -197,3 +197,8 @@ def test_an_unknown_role_is_a_usage_error(hub):
     done = hven("user", "add", "kirstine", "--role", "king")
     assert done.returncode == 2
     assert "'king' is not one of 'public', 'scientist', 'level3'" in done.stderr
+
+
+def test_where_nobody_answers_the_password_can_come_from_a_file():
+    ran = CliRunner().invoke(user, ["add", "ada", "--role", "public"], input="")
+    assert "got no password for ada. Remedy: type one, or give --password-file" in str(ran.exception)

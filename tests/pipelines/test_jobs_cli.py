@@ -1,4 +1,4 @@
-"""What `hven jobs` shows and says."""
+"""What `hven jobs` and `hven worker` show and say."""
 
 from contextlib import closing
 
@@ -6,10 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from db import queue
-from db.connect import connect
+from db.connect import ConnectionFailed, connect
 from db.queue import NewJob, Production
 from pipelines.cli.jobs import jobs
 from pipelines.cli.monitor import eta
+from pipelines.cli.worker import worker
 
 
 @pytest.fixture
@@ -46,3 +47,9 @@ def test_why_names_a_kind_that_no_worker_knows(ids, database):
 @pytest.mark.parametrize(("left", "rate", "words"), [(0, 0.0, "done"), (10, 0.0, "–"), (7200, 2.0, "1:00:00")])
 def test_time_left(left, rate, words):
     assert eta(left, rate) == words
+
+
+def test_a_worker_of_a_database_that_is_not_there_says_so(cluster):
+    ran = CliRunner().invoke(worker, ["-d", "level1_nowhere"])
+    assert isinstance(ran.exception, ConnectionFailed)
+    assert "cannot connect to database level1_nowhere" in str(ran.exception)
