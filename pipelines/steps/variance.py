@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from pipelines.image.masked import grow
+
 
 def to_electrons(exposure, detector):
     """Multiply each amplifier by its gain and set variance = read noise² + photons [electrons²].
@@ -45,3 +47,30 @@ def scale_variance(exposure, limit=(0.5, 4.0)):
     return exposure.with_image(
         pixels.image, f"variance: scaled by {factor:.3f}", variance=pixels.variance * np.float32(factor)
     ), factor
+
+
+def measure_noise_correlation(exposure, half=4):
+    """Return the exposure with the autocorrelation of its blank sky, for images that somebody has resampled.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Without sky.
+    half : int
+        Largest lag in pixels.
+    """
+    pixels = exposure.pixels
+    scaled = pixels.image / np.sqrt(pixels.variance)
+    blank = ~grow((np.abs(scaled) > 4) | pixels.unusable, 2.0 * half)
+    scaled = np.where(blank, scaled, 0)
+    lags = range(-half, half + 1)
+    correlation = np.array([[_lagged(scaled, blank, dy, dx) for dx in lags] for dy in lags])
+    return exposure.with_(noise_correlation=correlation / correlation[half, half])
+
+
+def _lagged(image, used, dy, dx):
+    """Mean product of pixels (dy, dx) apart, over the pairs that are used."""
+    rows, columns = image.shape
+    here = np.s_[max(0, dy) : rows + min(0, dy), max(0, dx) : columns + min(0, dx)]
+    there = np.s_[max(0, -dy) : rows + min(0, -dy), max(0, -dx) : columns + min(0, -dx)]
+    return np.sum(image[here] * image[there], dtype=float) / max(np.sum(used[here] & used[there]), 1)

@@ -29,18 +29,24 @@ class WcsParams:
     Parameters
     ----------
     degree : int
-        Highest degree of the distortion; lowered where there are fewer than 4 stars for each coefficient.
+        Highest degree of the distortion; lowered where there are fewer than 2 stars for each coefficient.
     radius_arcsec : float
         Of the first match with the guessed WCS.
     clip : float
         Rejection limit in robust sigma.
+    floor_arcsec : float
+        Error that no position is below: the atmosphere's and the catalogue's.
     min_stars : int
+    iterations : int
+        Of matching and fitting.
     """
 
     degree: int = 3
     radius_arcsec: float = 5.0
     clip: float = 4.0
+    floor_arcsec: float = 0.01
     min_stars: int = 5
+    iterations: int = 6
 
 
 def solve_blind(x, y, flux, shape, pixel_scale, boresight=None):
@@ -112,7 +118,7 @@ def match(x, y, reference, wcs, radius_arcsec):
     return pairs, finite[nearest[pairs]]
 
 
-def fit_wcs(exposure, x, y, reference, guess, params=None):
+def fit_wcs(exposure, x, y, reference, guess, params=None, *, error=None):
     """Fit position, scale, rotation and distortion to reference stars.
 
     The gnomonic coordinates of the matched stars are polynomials of the pixel position, by least squares
@@ -127,6 +133,8 @@ def fit_wcs(exposure, x, y, reference, guess, params=None):
     reference : ndarray of REFERENCE
     guess : Wcs
     params : WcsParams, optional
+    error : ndarray, optional
+        One-sigma errors of the detections' positions in arcsec; without them all weigh the same.
 
     Returns
     -------
@@ -141,28 +149,39 @@ def fit_wcs(exposure, x, y, reference, guess, params=None):
     """
     params = params or WcsParams()
     wcs, radius = guess, params.radius_arcsec
-    for _ in range(4):
+    fitted = None
+    for _ in range(params.iterations):
         detected, referenced = match(x, y, reference, wcs, radius)
         if len(detected) < params.min_stars:
-            raise NoWcs(
-                f"fit_wcs matched {len(detected)} of {len(x)} detections with {len(reference)} "
-                f"reference stars within {radius:.1f} arcsec; it needs {params.min_stars}",
-                "check the pointing and the reference catalogue, or solve blind",
-            )
+            break
         stars = reference[referenced]
-        wcs, kept, residuals = fit_tan_sip(x[detected], y[detected], stars["ra"], stars["dec"], exposure.shape, params)
+        weight = np.ones(len(detected)) if error is None else 1 / (error[detected] ** 2 + params.floor_arcsec**2)
+        pairs = np.stack([x[detected], y[detected], stars["ra"], stars["dec"], weight])
+        wcs, kept, residuals = fit_tan_sip(pairs, exposure.shape, params)
         rms = np.sqrt(np.mean(residuals[kept] ** 2, axis=0))
-        radius = min(radius, max(5 * rms.max(), 0.3 * params.radius_arcsec))
+        radius = min(radius, max(5 * rms.max(), 0.05 * params.radius_arcsec))
+        fitted = detected[kept], referenced[kept]
+    if fitted is None:
+        raise NoWcs(
+            f"fit_wcs matched {len(detected)} of {len(x)} detections with {len(reference)} "
+            f"reference stars within {radius:.1f} arcsec; it needs {params.min_stars}",
+            "check the pointing and the reference catalogue, or solve blind",
+        )
     report = {
-        "n_stars": int(kept.sum()), "rms_east": rms[0], "rms_north": rms[1],
-        "detected": detected[kept], "referenced": referenced[kept],
+        "n_stars": len(fitted[0]), "rms_east": rms[0], "rms_north": rms[1],
+        "detected": fitted[0], "referenced": fitted[1],
     }  # fmt: skip
     note = f"wcs: {report['n_stars']} stars, rms {1000 * rms[0]:.1f} x {1000 * rms[1]:.1f} mas"
     return exposure.with_(note, wcs=wcs), report
 
 
-def fit_tan_sip(x, y, ra, dec, shape, params):
+def fit_tan_sip(pairs, shape, params):
     """Fit a TAN-SIP projection to pairs of pixel and sky positions.
+
+    Parameters
+    ----------
+    pairs : ndarray, shape (5, n)
+        x, y in pixels, ra, dec in deg, and weight.
 
     Returns
     -------
@@ -172,20 +191,21 @@ def fit_tan_sip(x, y, ra, dec, shape, params):
     ndarray, shape (n, 2)
         Residuals east and north in arcsec, predicted − catalogue.
     """
-    degree = max(d for d in range(1, params.degree + 1) if d == 1 or 2 * (d + 1) * (d + 2) <= len(x))
+    x, y, ra, dec, weight = pairs
+    degree = max(d for d in range(1, params.degree + 1) if d == 1 or (d + 1) * (d + 2) <= len(x))
     centre_x, centre_y = centre(shape)
     scale = max(shape) / 2
     u, v = (x - centre_x) / scale, (y - centre_y) / scale
     terms = np.stack([u**i * v**j for i, j in polynomial_terms(degree)], axis=1)
-    tangent = np.array([np.mean(ra[:1]), np.mean(dec[:1])])
+    root = np.sqrt(weight / weight.mean())[:, None]
+    tangent = np.array([ra[0], dec[0]])
     kept = np.ones(len(x), bool)
     for _ in range(6):
         plane = gnomonic(ra, dec, *tangent)
-        coefficients = np.linalg.lstsq(terms[kept], plane[kept], rcond=None)[0]
+        coefficients = np.linalg.lstsq((root * terms)[kept], (root * plane)[kept], rcond=None)[0]
         residuals = 3600 * (terms @ coefficients - plane)
-        size = np.hypot(*residuals.T)
-        sigma = np.median(size[kept]) / 1.1774
-        kept = size <= max(params.clip * sigma, 1e-6)
+        size = root[:, 0] * np.hypot(*residuals.T)
+        kept = size <= max(params.clip * np.median(size[kept]) / 1.1774, 1e-6)
         tangent = np.array(inverse_gnomonic(*coefficients[0], *tangent))  # where the middle pixel looks
     return _tan_sip(coefficients, degree, tangent, shape, scale), kept, residuals
 
