@@ -22,7 +22,7 @@ def peer_python() -> Path:
     if not (stamp.exists() and stamp.read_text() == wanted):
         _run(PYTHON, "-m", "venv", "--clear", str(venv))
         _run(str(python), "-m", "pip", "-q", "--no-input", "install", "--no-deps", "--require-hashes",
-             "--only-binary", ":all:", "-r", str(LOCK))
+             "--only-binary", ":all:", "--no-binary", "comet,sfft", "-r", str(LOCK))
         stamp.write_text(wanted)
     return python
 
