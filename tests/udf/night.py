@@ -1,5 +1,7 @@
 """A small simulated night on its way through the database, as the workers would send it."""
 
+from uuid import uuid4
+
 import numpy as np
 from psycopg2.extras import Json
 
@@ -18,7 +20,7 @@ class Night:
     """Visits of one sky, and a connection to the database that they go to."""
 
     def __init__(self, session, parameters=SMALL, nights=1, per_night=6):
-        self.session, self.parameters, self.jobs = session, parameters, 0
+        self.session, self.parameters = session, parameters
         self.sky = make_sky(parameters)
         self.visits = make_visits(parameters, nights, per_night)
         self.ids = [int(one) for one in rows.visit_ids(self.visits)]
@@ -64,7 +66,6 @@ class Night:
 
     def job(self, **parameters):
         """A running job."""
-        self.jobs += 1
         self.do(
             "INSERT INTO queue.production (kind, name, software_version) VALUES ('alert', 'test', '0')"
             " ON CONFLICT DO NOTHING"
@@ -72,7 +73,7 @@ class Night:
         return self.ask(
             "INSERT INTO queue.job (production_id, kind, key, parameters, state)"
             " SELECT production_id, 'detector', %s, %s, 'running' FROM queue.production WHERE name = 'test'"
-            " RETURNING job_id", f"detector {self.jobs}", Json(parameters)
+            " RETURNING job_id", f"detector {uuid4()}", Json(parameters)
         )  # fmt: skip
 
     def associate(self, index, jobs=None, **parameters):
