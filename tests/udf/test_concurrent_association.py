@@ -74,3 +74,12 @@ def test_four_connections_and_overlapping_visits_end_without_deadlock(nights, da
     assert one.ask("SELECT count(*) FROM level1.order_log") == 6
     twice = "SELECT FROM level1.dia_source WHERE object_id IS NOT NULL GROUP BY visit_id, object_id HAVING count(*) > 1"
     assert one.rows(twice) == []
+
+
+def test_earlier_visits_that_overlap_are_to_be_awaited(nights):
+    one, *_ = nights
+    one.run(1)
+    await_ = "SELECT hven.visits_to_await(%s, 900)"
+    assert [visit for (visit,) in one.rows(await_, one.ids[3])] == [one.ids[0], one.ids[2]]
+    one.do("UPDATE level1.visit SET ra = ra + 90 WHERE visit_id = %s", one.ids[2])
+    assert [visit for (visit,) in one.rows(await_, one.ids[3])] == [one.ids[0]]

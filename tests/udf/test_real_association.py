@@ -7,7 +7,8 @@ import pytest
 from db.ids import MeasurementId, VisitId, pack
 from pipelines.simulate.places import shifted
 from tests.pipelines.shared_data import SHARED, needs_data
-from udf.plane import offsets
+from udf.associate import Parameters
+from udf.plane import Places, log_density, measured, offsets
 
 HITS = SHARED / "dia_hits2015_decam" / "dia_catalogs" / "apdb" / "preloaded_dia_source"
 ZTF = SHARED / "lightcurves_ztf_dr5" / "ztf_000250_zg_c01_q1_dr5.parquet"
@@ -47,6 +48,17 @@ def associated(night, visit_id, tai, table, **parameters):
     return parents
 
 
+def sigmas_apart(pair):
+    """Distance of two real DiaSources in units of their errors, with those that association assumes where missing."""
+    east = np.cos(np.radians(pair["dec"])) * ARCSEC
+    errors = [pair["raErr"] * east, pair["decErr"] * ARCSEC, pair["ra_dec_Cov"] * east * ARCSEC]
+    columns = [column.to_numpy() for column in (pair["ra"], pair["dec"], *errors)]
+    place = measured(*columns, Parameters.missing_err_arcsec, Parameters.floor_arcsec)
+    one, two = place[[0]], place[[1]]
+    peak = Places(two.ra, two.dec, one.xx, one.yy, one.xy)
+    return float(np.sqrt(2 * (log_density(peak, two) - log_density(one, two)))[0])
+
+
 @needs_data("dia_hits2015_decam")
 def test_two_real_visits_are_associated_as_lsst_did(survey):
     import pandas as pd
@@ -69,6 +81,8 @@ def test_two_real_visits_are_associated_as_lsst_did(survey):
     table = pd.DataFrame(parents.values(), columns=["ours", "lsst"])
     pairs = table[table.duplicated("lsst", keep=False)]
     same = pairs.groupby("lsst")["ours"].nunique() == 1
+    lost = [rows[rows["diaObjectId"] == one] for one in same.index[~same]]
+    assert all(sigmas_apart(pair) > 4 for pair in lost)
     merged = table[table.duplicated("ours", keep=False)].groupby("ours")["lsst"].nunique() > 1
     assert len(same) == 76
     assert same.sum() >= 73

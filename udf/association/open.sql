@@ -1,7 +1,7 @@
 -- Association, first steps: the Visit is locked, what is staged is checked, what is replaced is withdrawn.
 -- minimum revision: science_0001
 -- databases: level1
--- requires: ids time summaries association/fault
+-- requires: ids time summaries association/fault sky/separation
 -- execute: hven_worker hven_operator
 --
 -- Our SQLSTATEs:
@@ -20,6 +20,20 @@ $$;
 
 COMMENT ON FUNCTION hven.visit_ids(bigint) IS
 'Lowest and highest possible id of a measurement of a Visit in this database, for range conditions that prune partitions.';
+
+
+CREATE OR REPLACE FUNCTION hven.visits_to_await(visit_id bigint, radius_arcsec float8)
+RETURNS SETOF bigint
+LANGUAGE sql STABLE
+AS $$
+    SELECT earlier.visit_id
+    FROM :catalogue.visit v JOIN :catalogue.visit earlier ON earlier.visit_id < v.visit_id AND earlier.state IN ('arriving', 'ready')
+    WHERE v.visit_id = $1 AND hven.sky_separation_arcsec(v.ra, v.dec, earlier.ra, earlier.dec) <= 2 * $2
+    ORDER BY 1
+$$;
+
+COMMENT ON FUNCTION hven.visits_to_await(bigint, float8) IS
+'Earlier Visits that are not associated yet and whose fields, of a radius [arcsec], overlap a Visit''s: those that its association should wait for.';
 
 
 CREATE OR REPLACE FUNCTION hven.association_open(
