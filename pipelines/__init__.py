@@ -2,6 +2,7 @@
 
 commands: dict[str, str] = {
     "demo": "pipelines.cli.demo:demo",
+    "efd": "pipelines.cli.efd:efd",
     "get": "pipelines.cli.get:get",
     "jobs": "pipelines.cli.jobs:jobs",
     "serve": "pipelines.cli.serve:serve",
