@@ -10,6 +10,8 @@ A file ``udf/**/*.sql`` begins with comment lines that declare what it needs:
     Files (without ``.sql``) that must be deployed before it.
 ``-- execute: ROLE …``
     Who may execute its functions; ``public`` for everybody.
+``-- owner: ROLE``
+    With whose rights a SECURITY DEFINER function runs; `hven_owner` unless given.
 
 Inside, a line ``-- include: file.py`` is replaced by that file (found beside the SQL file), and the token
 ``:catalogue`` by the name of the database's catalogue schema. The first include of a PL/Python body follows
@@ -25,7 +27,7 @@ from pathlib import Path
 
 TREE = Path(__file__).parent
 
-_HEADER = re.compile(r"-- (minimum revision|databases|requires|execute): *(.*)")
+_HEADER = re.compile(r"-- (minimum revision|databases|requires|execute|owner): *(.*)")
 _INCLUDE = re.compile(r"-- include: (\S+)\s*")
 _NEIGHBOUR = re.compile(r"(?m)^from udf\.[^\n(]*(\([^)]*\))?$")
 _FUNCTION = re.compile(r"(?im)^CREATE OR REPLACE (?:FUNCTION|PROCEDURE|AGGREGATE) hven\.(\w+)")
@@ -55,6 +57,7 @@ class FunctionFile:
         File and line that each line of the text comes from.
     minimum_revision : str
     databases, requires, execute : tuple of str
+    owner : str
     """
 
     name: str
@@ -64,6 +67,7 @@ class FunctionFile:
     databases: tuple[str, ...]
     requires: tuple[str, ...]
     execute: tuple[str, ...]
+    owner: str = "hven_owner"
 
     @property
     def sha256(self) -> str:
@@ -156,7 +160,8 @@ def _belongs(file: FunctionFile, catalogue: str | None, revisions) -> bool:
 
 
 def _assemble(path: Path, name: str) -> FunctionFile:
-    declared: dict[str, list[str]] = {"minimum revision": [], "databases": [], "requires": [], "execute": []}
+    headers = ("minimum revision", "databases", "requires", "execute", "owner")
+    declared: dict[str, list[str]] = {header: [] for header in headers}
     lines: list[str] = []
     origins: list[tuple[str, int]] = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -184,6 +189,7 @@ def _assemble(path: Path, name: str) -> FunctionFile:
         tuple(declared["databases"]),
         tuple(declared["requires"]),
         tuple(declared["execute"]),
+        *declared["owner"],
     )
 
 
@@ -203,7 +209,7 @@ def _create(cursor, file: FunctionFile, catalogue: str | None) -> None:
         cursor.execute(text)
         cursor.execute(_NAMED, (list(file.functions),))
         for (signature,) in cursor.fetchall():
-            cursor.execute(f"ALTER ROUTINE {signature} OWNER TO hven_owner")
+            cursor.execute(f"ALTER ROUTINE {signature} OWNER TO {file.owner}")
             cursor.execute(f"REVOKE ALL ON ROUTINE {signature} FROM public")
             cursor.execute(f"GRANT EXECUTE ON ROUTINE {signature} TO {', '.join(file.execute)}")
     except psycopg2.Error as error:

@@ -77,6 +77,7 @@ outbox = table(
            doc="Order in which Alerts were handed to the outbox"),
     *columns,
     column("stream", Text, unit="", ucd="meta.id", nullable=False, doc="The stream that it goes to; full is unfiltered"),
+    column("place", BigInteger, unit="", ucd="meta.number", doc="Place in the stream, from 1 and without gaps; NULL until the packet is archived"),
     column("state", Text, unit="", ucd="meta.code.status", nullable=False, server_default="waiting", doc="waiting, sent or dead"),
     column("attempts", SmallInteger, unit="", ucd="meta.number", nullable=False, server_default="0", doc="Attempts so far"),
     column("next_attempt", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="Not to be tried before"),
@@ -86,7 +87,24 @@ outbox = table(
     one_of("state", "waiting", "sent", "dead"),
     Index("outbox_waiting_idx", "next_attempt", postgresql_where=text("state = 'waiting'")),
     Index("outbox_once_idx", "dia_source_id", "version", "stream", unique=True),
+    Index("outbox_place_idx", "stream", "place", unique=True),
     doc="Alerts that wait to be sent, and those that were",
+    science=False,
+)
+
+alert_stream = table(
+    "alert_stream", "catalogue",
+    column("name", Text, unit="", ucd="meta.id;meta.main", primary_key=True, doc="Name of the stream"),
+    column("predicate", Text, unit="", ucd="meta.code", nullable=False, doc="Which Alerts go into it: an SQL expression over the columns of alert_wide"),
+    column("target", Text, unit="", ucd="meta.ref.url", doc="Where it is sent: vtp://HOST:PORT or file:///FOLDER; NULL if it waits to be fetched over HTTP"),
+    column("cursor", BigInteger, unit="", ucd="meta.number", nullable=False, server_default="0", doc="Place in the full stream up to which it was filtered"),
+    column("state", Text, unit="", ucd="meta.code.status", nullable=False, server_default="active", doc="active, or stopped after an error"),
+    column("last_error", Text, unit="", ucd="meta.note", doc="Why it was stopped"),
+    column("registered_by", Text, unit="", ucd="meta.id", nullable=False, server_default=text("SESSION_USER"), doc="Who registered it"),
+    column("registered", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="When"),
+    check("name", "name <> 'full' AND name ~ '^[a-z][a-z0-9_]{0,62}$'", doc="A name is an identifier of lower case; full is the stream that is not filtered"),
+    one_of("state", "active", "stopped"),
+    doc="Filtered streams of Alerts",
     science=False,
 )
 
@@ -94,7 +112,7 @@ alert_consumer = table(
     "alert_consumer", "catalogue",
     column("name", Text, unit="", ucd="meta.id;meta.main", primary_key=True, doc="Name of the consumer"),
     column("stream", Text, unit="", ucd="meta.id", nullable=False, doc="The stream that it reads"),
-    column("cursor", BigInteger, unit="", ucd="meta.id.assoc", nullable=False, server_default="0", doc="Last outbox_id that it acknowledged"),
+    column("cursor", BigInteger, unit="", ucd="meta.id.assoc", nullable=False, server_default="0", doc="Place in the stream of the last Alert that it acknowledged"),
     column("seen", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="When it last asked"),
     doc="How far each consumer has read",
     science=False,

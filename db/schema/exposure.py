@@ -181,6 +181,8 @@ exposure = table(
     column("rotation", REAL, unit="deg", ucd="pos.posAng;instr", doc="Position angle of the detector's +y, from north through east"),
     *WCS_AND_PSF, *PHOTOMETRY, *TELESCOPE, *CAMERA, *SITE, *SHUTTER, *ATMOSPHERE,
     column("file_id", BigInteger, unit="", ucd="meta.id;meta.file", doc="The pixels, a row of file; NULL if they can only be recreated"),
+    column("stamps_file_id", BigInteger, unit="", ucd="meta.id;meta.file", science=False,
+           doc="Postage stamps of the DiaSources on it, a row of file"),
     link("job_id", doc="The job that wrote the row", ucd="meta.id"),
     column("condition", Text, unit="", ucd="meta.note", science="presence", doc="Why processing stopped or was limited; NULL if nothing did"),
     one_of("kind", *KINDS),

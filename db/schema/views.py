@@ -13,6 +13,7 @@ COMPUTED: dict[str, tuple[Column, ...]] = {
         column("best_model_type", Text, unit="", ucd="meta.code.class", ldm="T1:Best fitting model type for the object",
                doc="Type of the model that fits the Object best"),
     ),
+    "alert_wide": (),
     "source_sg": (),
     "exposure_provenance": (),
     "sdqa_rollup": (
