@@ -57,7 +57,8 @@ class Amplifier:
 class Detector:
     """One CCD: shape (rows, columns), amplifiers, saturation in counts, boxes of bad pixels.
 
-    `pedestal` is the bias level in counts of a camera with neither overscan nor bias frames.
+    `pedestal` is the bias level in counts of a camera with neither overscan nor bias frames. `boresight` is the
+    pixel (x, y) of the optical axis, and `crosstalk[victim][source]` the share of each amplifier that shows in another.
     """
 
     number: int
@@ -67,11 +68,15 @@ class Detector:
     bad: tuple = ()
     pedestal: float = 0.0
     crosstalk: tuple = ()
+    boresight: tuple | None = None
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """A camera on a telescope: detectors, header translation, bands and the reference catalogue to use."""
+    """A camera on a telescope: detectors, header translation, bands and the reference catalogue to use.
+
+    `snaps` is the number of Snaps of a Visit.
+    """
 
     name: str
     description: str
@@ -82,6 +87,7 @@ class Instrument:
     bands: dict = field(default_factory=dict)
     site: dict | None = None
     reference: dict | None = None
+    snaps: int = 1
 
     def detector(self, number):
         """Return the detector of this number."""
