@@ -5,7 +5,9 @@ commands: dict[str, str] = {
     "efd": "pipelines.cli.efd:efd",
     "get": "pipelines.cli.get:get",
     "jobs": "pipelines.cli.jobs:jobs",
+    "report": "pipelines.cli.report:report",
     "serve": "pipelines.cli.serve:serve",
+    "show": "pipelines.cli.report:show",
     "worker": "pipelines.cli.worker:worker",
 }
 """Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use."""

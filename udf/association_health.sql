@@ -6,7 +6,8 @@
 
 CREATE OR REPLACE FUNCTION hven.association_health(visit_id bigint)
 RETURNS TABLE (metric text, value float8, unit text, expected text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+-- A scientist may read the rows, but not run the steps of association that are used here.
 AS $$
     WITH own AS (
         SELECT d.ra, d.dec, d.object_id, d.moving_object_id, d.rejected, o.dia_sources, o.mean_ra, o.mean_dec,
