@@ -5,7 +5,7 @@
 
 CREATE OR REPLACE FUNCTION hven.light_curve(object_id bigint)
 RETURNS TABLE (kind text, id bigint, midpoint_tai float8, filter_id smallint, psf_flux real, psf_flux_err real)
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 200
+LANGUAGE plpgsql STABLE PARALLEL SAFE COST 1000 ROWS 200
 -- Not inlined: the plan over all partitions is made once a session.
 AS $$
 BEGIN

@@ -5,7 +5,7 @@
 
 CREATE OR REPLACE FUNCTION hven.light_curve(object_id bigint)
 RETURNS TABLE (kind text, id bigint, midpoint_tai float8, filter_id smallint, psf_flux real, psf_flux_err real)
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 200
+LANGUAGE plpgsql STABLE PARALLEL SAFE COST 1000 ROWS 200
 AS $$
 DECLARE
     its_tile CONSTANT integer := (SELECT o.healpix29 >> 46 FROM :catalogue.object o WHERE o.object_id = light_curve.object_id);

@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION hven.variability(object_ids bigint[])
 RETURNS TABLE (
     object_id bigint, filter_id smallint, dia_sources integer, mean_dia_flux real, mean_dia_flux_err real, variance real, chi2 real,
     stetson_j real, amplitude real, min_flux real, max_flux real, first_tai float8, last_tai float8, welch_stetson_i real, pairs integer)
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE COST 100 ROWS 600
 AS $$
     SELECT f.object_id, f.filter_id, f.dia_sources, f.mean_dia_flux, f.mean_dia_flux_err, f.variance, f.chi2, f.stetson_j,
            f.amplitude, f.min_flux, f.max_flux, f.first_tai, f.last_tai, v.welch_stetson_i, v.pairs
@@ -23,7 +23,7 @@ COMMENT ON FUNCTION hven.variability(bigint[]) IS
 
 CREATE OR REPLACE FUNCTION hven.light_curve_points(
     object_id bigint, OUT tai bytea, OUT filters bytea, OUT fluxes bytea, OUT errors bytea)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE PARALLEL SAFE COST 1000
 AS $$
 BEGIN
     SELECT string_agg(float8send(p.midpoint_tai), ''), string_agg(int4send(p.filter_id), ''),
@@ -44,7 +44,8 @@ COMMENT ON FUNCTION hven.light_curve_points(bigint) IS
 CREATE OR REPLACE FUNCTION hven.lomb_scargle(
     object_id bigint, min_period float8 DEFAULT 0.1, max_period float8 DEFAULT 1000, peak_count integer DEFAULT 5)
 RETURNS TABLE (period float8, power float8, false_alarm float8)
-LANGUAGE plpython3u STABLE ROWS 5
+-- Queries of PL/Python run in subtransactions, which a parallel query does not allow.
+LANGUAGE plpython3u STABLE PARALLEL UNSAFE COST 100000 ROWS 5
 AS $python$
 -- include: steps.py
 -- include: lomb_scargle.py

@@ -12,13 +12,14 @@ from db.schema.views import COMPUTED
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+SKY = (ROOT / "docs" / "sky.md").read_text()
 MADE = {"roles.md"}  # from data that has tests of its own
 DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if path.name not in MADE)
 ROOMS = ("db", "migrations", "udf", "pipelines", "federation", "tests")
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def test_the_quickstart_is_two_commands():
@@ -37,10 +38,18 @@ def test_links_to_files_lead_somewhere(path):
     assert [one for one in targets if not one.startswith("http") and not (path.parent / one).exists()] == []
 
 
-@pytest.mark.parametrize("query", blocks("sql"))
-def test_queries_of_the_readme_run(connection, query):
+@pytest.mark.parametrize("query", blocks("sql") + blocks("sql", SKY))
+def test_queries_of_the_documents_run(connection, query):
     with connection.cursor() as cursor:
         cursor.execute(query)
+
+
+@pytest.mark.parametrize(("name", "arguments"), re.findall(r"^\| `(\w+)\((.*?)\)` \|", SKY, re.MULTILINE))
+def test_functions_on_the_sky_have_the_arguments_that_are_documented(connection, name, arguments):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT proargnames[:pronargs] FROM pg_proc WHERE pronamespace = 'hven'::regnamespace"
+                       " AND proname = %s", [name])
+        assert (arguments.split(", "),) in cursor.fetchall()
 
 
 def test_python_of_the_readme_runs(shared_database):

@@ -15,7 +15,10 @@ BENCHMARKS = {
     "checksum": "How fast a table is digested to be compared with another",
     "queue": "How fast jobs are claimed and finished, and what a long queue costs",
 }
-"""Name of a module here → what it measures. Each has `SIZES`, its default first, and `run(size) -> Measured`."""
+"""Name of a module here → what it measures.
+
+Each has `SIZES`, its default first, and either `run(size) -> Measured`, or `build(size)`, which fills a server that
+can be kept, and `measure(size) -> Measured`."""
 RUNS = 5  # of each candidate at least, in turns
 
 
@@ -69,12 +72,17 @@ class Measured:
     results: list[Result]
 
 
-def run(name: str, size: str | None) -> dict:
-    """Run a benchmark and return its report."""
-    from tests.benchmarks.facts import machine, versions
+def run(name: str, size: str | None = None, objects: int | None = None, keep: bool = False) -> dict:
+    """Run a benchmark, at one of its sizes or with so many objects, and return its report."""
+    from tests.benchmarks.facts import built_server, machine, versions
 
     module = import_module(f"tests.benchmarks.{name}")
-    measured = module.run(module.SIZES[size or next(iter(module.SIZES))])
+    count = objects or module.SIZES[size or next(iter(module.SIZES))]
+    if hasattr(module, "build"):
+        with built_server(module.build, count, f"{name}-{count}" if keep else None):
+            measured = module.measure(count)
+    else:
+        measured = module.run(count)
     return {
         "bench": name,
         "machine": machine(),

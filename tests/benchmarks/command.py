@@ -12,8 +12,10 @@ WIDTH = 140  # of the table in characters, also in a log
 @click.command()
 @click.argument("name", required=False, type=click.Choice(list(BENCHMARKS)))
 @click.option("--size", metavar="SIZE", help="Size of the data; each benchmark lists its own.")
+@click.option("--objects", metavar="N", type=click.IntRange(1), help="As many rows instead of a named size.")
+@click.option("--keep", is_flag=True, help="Leave the database under $HVEN_HOME, and begin from it the next time.")
 @click.option("--json", "only_json", is_flag=True, help="Print only the line for programs.")
-def bench(name: str | None, size: str | None, only_json: bool) -> None:
+def bench(name: str | None, size: str | None, objects: int | None, keep: bool, only_json: bool) -> None:
     """Measure a part of Hven against its peers; without NAME, list what can be measured.
 
     Prints a table and, as the last line, the same as JSON. Figures are medians of at least five runs,
@@ -23,10 +25,12 @@ def bench(name: str | None, size: str | None, only_json: bool) -> None:
         for known, what in BENCHMARKS.items():
             click.echo(f"{known:16}{what}")
         return
-    sizes = import_module(f"tests.benchmarks.{name}").SIZES
-    if size not in (None, *sizes):
-        raise click.BadParameter(f"{name} has the sizes {', '.join(sizes)}", param_hint="--size")
-    report = run(name, size)
+    module = import_module(f"tests.benchmarks.{name}")
+    if size not in (None, *module.SIZES):
+        raise click.BadParameter(f"{name} has the sizes {', '.join(module.SIZES)}", param_hint="--size")
+    if keep and not hasattr(module, "build"):
+        raise click.BadParameter(f"{name} has no database that takes long to build", param_hint="--keep")
+    report = run(name, size, objects, keep)
     if not only_json:
         _show(report)
     click.echo(as_json(report))

@@ -3,7 +3,7 @@
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -41,12 +41,24 @@ def _server_version() -> str:
 
 
 @contextmanager
-def production_server() -> Iterator[str]:
+def built_server(build: Callable[[int], None], rows: int, keep: str | None) -> Iterator[None]:
+    """Run a `production_server` that was filled by `build(rows)`; one that was kept is not filled again."""
+    with production_server(keep):
+        built = settings.hven_home() / "built"
+        if not built.exists():
+            build(rows)
+            built.touch()
+        yield
+
+
+@contextmanager
+def production_server(keep: str | None = None) -> Iterator[str]:
     """Run a server of our own, tuned and durable as in production, and yield the name of an empty database.
 
-    It stands under `$HVEN_HOME`, hence on the disk that production would use, and is removed afterwards.
+    It stands under `$HVEN_HOME`, hence on the disk that production would use, and is removed afterwards; one that
+    is to be kept has a name, under which it is found again.
     """
-    home = settings.hven_home() / f"bench-{os.getpid()}"
+    home = settings.hven_home() / f"bench-{keep or os.getpid()}"
     before = dict(os.environ)
     for name in (*settings.EXISTING_SERVER, "PGUSER", "PGDATABASE"):
         os.environ.pop(name, None)
@@ -57,11 +69,14 @@ def production_server() -> Iterator[str]:
         session = connect("postgres")
         session.autocommit = True
         with session.cursor() as cursor:
-            cursor.execute("CREATE DATABASE bench")
+            cursor.execute("SELECT FROM pg_database WHERE datname = 'bench'")
+            if not cursor.rowcount:
+                cursor.execute("CREATE DATABASE bench")
         session.close()
         yield "bench"
     finally:
-        clusters.stop(server, mode="immediate")
-        shutil.rmtree(home, ignore_errors=True)
+        clusters.stop(server, mode="fast" if keep else "immediate")
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
         os.environ.clear()
         os.environ.update(before)

@@ -10,7 +10,6 @@ from db.ids import MeasurementId, VisitId, pack
 from db.load import load
 from migrations.upgrade import create, upgrade
 from tests.benchmarks import Measured, Result
-from tests.benchmarks.facts import production_server
 from tests.benchmarks.search import vacuum
 
 SIZES = {"12 million": 12_000_000, "million": 1_000_000, "tiny": 20_000}
@@ -25,16 +24,21 @@ CALLS = 2_000
 QUERY = "SELECT count(*), max(psf_flux) FROM light_curve(%s)"
 
 
-def run(rows: int) -> Measured:
-    """Measure."""
-    with production_server():
-        create("hub")
-        upgrade("hub")
-        create(DATABASE)
-        upgrade(DATABASE)
-        with closing(connect(DATABASE)) as session:
-            objects = _fill(session, rows)
-            milliseconds = _time(session, objects)
+def build(rows: int) -> None:
+    """Make the live database with ten years of Visits."""
+    create("hub")
+    upgrade("hub")
+    create(DATABASE)
+    upgrade(DATABASE)
+    with closing(connect(DATABASE)) as session:
+        _fill(session, rows)
+
+
+def measure(rows: int) -> Measured:
+    """Ask for light curves of Objects drawn at random."""
+    objects = _objects(rows)
+    with closing(connect(DATABASE)) as session:
+        milliseconds = _time(session, objects)
     spread = {f"p{p}": float(np.percentile(milliseconds, p)) for p in (50, 99)}
     return Measured({"dia_sources": rows, "objects": objects, "calls": CALLS}, [
         Result("light curve by id, median", spread["p50"], "ms"),
@@ -42,12 +46,12 @@ def run(rows: int) -> Measured:
     ])
 
 
-def _fill(session, rows: int) -> int:
+def _fill(session, rows: int) -> None:
     """Load Visits spread over ten years, each in the order of healpix29; years are merged as they close."""
     rng = np.random.default_rng(5)
     visits = max(rows // PER_VISIT, 1)
     per_visit = min(rows, PER_VISIT)
-    objects = max(rows // PER_OBJECT, 1)
+    objects = _objects(rows)
     nights = FIRST_NIGHT + np.arange(visits) * NIGHTS // visits
     pixels = np.sort(rng.integers(0, 12 << 58, objects))
     with session, session.cursor() as cursor:
@@ -70,7 +74,10 @@ def _fill(session, rows: int) -> int:
         for year in YEARS:
             cursor.execute("SELECT merge_year(0, %s)", [year])
     vacuum(session, "dia_source")
-    return objects
+
+
+def _objects(rows: int) -> int:
+    return max(rows // PER_OBJECT, 1)
 
 
 def _time(session, objects: int) -> np.ndarray:

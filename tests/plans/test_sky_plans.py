@@ -165,3 +165,22 @@ def test_a_small_table_is_matched_to_a_large_one_by_index(session):
     rows, indexes = touched(matching(session, "plans.galaxy", "plans.live", True), "live")
     assert indexes == {"live_pixel"}
     assert rows < 1200
+
+
+def test_a_table_whose_healpix29_has_no_index_is_scanned_once(session):
+    with session.cursor() as cursor:
+        cursor.execute("SAVEPOINT test; DROP INDEX plans.live_pixel")
+        cursor.execute("SELECT hven.sky_query('test', 'plans.live'::regtype, 'cover', 'true', 'predicate', true)")
+        assert "predicate" in cursor.fetchone()[0]
+        cursor.execute("ROLLBACK TO SAVEPOINT test")
+
+
+def test_a_set_joins_two_tables_row_by_row(session):
+    plan = plan_of(
+        session,
+        "SELECT s.star_id, redshift, o.ra FROM hven.sky_cone(NULL::plans.star, 10, 20, 3600) s"
+        " JOIN plans.spectrum x USING (star_id) LEFT JOIN plans.live o ON o.star_id = s.star_id",
+    )
+    assert "spectrum_star_id_idx" in touched(plan, "spectrum")[1]
+    assert touched(plan, "spectrum")[0] < 60
+    assert touched(plan, "live")[0] < 60

@@ -32,7 +32,7 @@ def rows(connection, query, values=None):
         return cursor.fetchall()
 
 
-@pytest.mark.parametrize("radius", [0.0, 30.0, 400.0, 401.0, 2500.0])
+@pytest.mark.parametrize("radius", [0.0, 30.0, 400.0, 1800.0, 1801.0, 2500.0])
 def test_cones_of_objects_are_exact(catalogue, radius):
     name, connection = catalogue
     found = rows(connection, f"SELECT object_id FROM hven.sky_cone(NULL::{name}.object, 151, 1, %s)", (radius,))

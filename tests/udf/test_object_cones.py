@@ -12,7 +12,7 @@ from db.load import load
 from migrations.upgrade import create_release
 
 CENTRES = [(150.0, -2.0), (0.0, 0.0), (359.9999, 41.9), (77.0, 90.0), (180.0, -89.99)]
-RADII = [0.5, 1.0, 60.0, 399.0, 401.0, 1201.0, 3600.0, 40000.0]
+RADII = [0.5, 1.0, 60.0, 399.0, 1799.0, 1801.0, 3600.0, 40000.0]
 
 
 def healpix29(ra, dec):

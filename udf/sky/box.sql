@@ -6,7 +6,7 @@
 
 CREATE OR REPLACE FUNCTION hven.sky_eastward(ra_from float8, ra_to float8)
 RETURNS float8
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 5
 RETURN (ra_to - ra_from) - 360 * floor((ra_to - ra_from) / 360);
 
 COMMENT ON FUNCTION hven.sky_eastward(float8, float8) IS
@@ -16,7 +16,7 @@ COMMENT ON FUNCTION hven.sky_eastward(float8, float8) IS
 CREATE OR REPLACE FUNCTION hven.sky_in_box(
     ra_deg float8, dec_deg float8, ra_west float8, ra_east float8, dec_south float8, dec_north float8)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 20
 RETURN dec_deg BETWEEN dec_south AND dec_north
    AND (ra_east - ra_west >= 360 OR hven.sky_eastward(ra_west, ra_deg) <= hven.sky_eastward(ra_west, ra_east))
    AND hven.sky_is_box(ra_west, ra_east, dec_south, dec_north);

@@ -7,7 +7,7 @@
 CREATE OR REPLACE FUNCTION hven.sky_within(
     ra1 float8, dec1 float8, ra2 float8, dec2 float8, radius_arcsec float8)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 50
 -- pgSphere finds candidates by a GiST index on spoint_deg(ra, dec) of either position. It moves positions by up to
 -- 1e-9 rad at RA 0 and the equator and accepts 1e-9 rad more. Below 5 arcmin its radius is therefore wider and
 -- the haversine decides; above, where that would double the cost of the many rows, its answer stands.
@@ -25,7 +25,7 @@ COMMENT ON FUNCTION hven.sky_within(float8, float8, float8, float8, float8) IS
 
 CREATE OR REPLACE FUNCTION hven.cover_depth(radius_arcsec float8)
 RETURNS integer
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 5
 -- Larger cones are worth finer covers: more ranges, each an index scan, for fewer rows to look at in vain.
 RETURN CASE WHEN radius_arcsec <= 10 THEN 0 WHEN radius_arcsec <= 60 THEN 1 WHEN radius_arcsec <= 200 THEN 2
             WHEN radius_arcsec <= 600 THEN 3 WHEN radius_arcsec <= 2000 THEN 4 ELSE 5 END;
@@ -64,6 +64,10 @@ LANGUAGE plpgsql
 STABLE PARALLEL SAFE COST 1000 ROWS 1
 AS $$
 BEGIN
+    IF neighbours < 0 THEN
+        PERFORM hven.fail(false, 'VN011', 'sky_nearest: neighbours is ' || neighbours || ', allowed is 0 or more',
+            'ask for 1 or more');
+    END IF;
     RETURN QUERY SELECT t.* FROM hven.sky_cone(table_row, ra_deg, dec_deg, radius_arcsec) t
         ORDER BY hven.sky_haversine(t.ra, t.dec, ra_deg, dec_deg) LIMIT neighbours;
 END

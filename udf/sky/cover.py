@@ -224,6 +224,8 @@ def polygon_fault(ra, dec):
     corners, flat = flattened(ra, dec)
     if flat is None:
         return "is not contained in the hemisphere about the mean of its vertices"
+    if (corners @ (corners.min(axis=0) + corners.max(axis=0)) < 1e-6).any():  # pgSphere's limit
+        return "is not contained in the hemisphere about the middle of its vertices"
     following = np.roll(flat, -1, axis=0)
     if (np.roll(corners, -1, axis=0) == corners).all(axis=1).any():
         return "has a vertex twice in succession"

@@ -12,13 +12,14 @@
 CREATE OR REPLACE FUNCTION hven.sky_at_epoch(
     ra_deg float8, dec_deg float8, pm_ra float8, pm_dec float8, years float8)
 RETURNS TABLE (ra float8, "dec" float8)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 20 ROWS 1
 AS $$
     SELECT a - 360 * floor(a / 360),
            degrees(atan2(sin(radians(d)) + y * cos(radians(d)), sqrt(x ^ 2 + (cos(radians(d)) - y * sin(radians(d))) ^ 2)))
     FROM (SELECT dec_deg, radians(coalesce(pm_ra * years, 0) / 3.6e6), radians(coalesce(pm_dec * years, 0) / 3.6e6)
          ) moved (d, x, y),
          LATERAL (SELECT ra_deg + degrees(atan2(x, cos(radians(d)) - y * sin(radians(d))))) turned (a)
+    WHERE hven.sky_is_position(ra_deg, dec_deg)
 $$;
 
 COMMENT ON FUNCTION hven.sky_at_epoch(float8, float8, float8, float8, float8) IS
@@ -44,7 +45,7 @@ CREATE OR REPLACE FUNCTION hven.sky_crossmatch_side(
     side regclass, names text[], epoch float8)
 RETURNS text
 LANGUAGE plpgsql
-STABLE PARALLEL SAFE
+STABLE PARALLEL SAFE COST 1000
 AS $$
 DECLARE
     wanted constant text[] := coalesce(names, ARRAY[
@@ -84,7 +85,7 @@ COMMENT ON FUNCTION hven.sky_crossmatch_side(regclass, text[], float8) IS
 CREATE OR REPLACE FUNCTION hven.healpix_spread(coordinate bigint)
 RETURNS bigint
 LANGUAGE plpgsql
-IMMUTABLE STRICT PARALLEL SAFE
+IMMUTABLE STRICT PARALLEL SAFE COST 10
 AS $$
 DECLARE
     v bigint := coordinate;
@@ -105,7 +106,7 @@ CREATE OR REPLACE FUNCTION hven.sky_crossmatch_query(
     left_side text, right_side text, left_has_pixels boolean, by_index boolean, radius_arcsec float8)
 RETURNS text
 LANGUAGE plpgsql
-IMMUTABLE STRICT PARALLEL SAFE
+IMMUTABLE STRICT PARALLEL SAFE COST 1000
 AS $$
 DECLARE
     -- 1.4520 is cover.py's REACH, 1e-12 rad its GUARD.
@@ -144,13 +145,14 @@ BEGIN
         beside_y, own, face_x << 1, at_y, at_face,
         beside_x, beside_y, own, face_x * 3, at_x, at_y, at_face,
         at_face, reach, 29 - shift, 2 * shift)
-    || ' SELECT k.id AS left_id, r.id AS right_id, hven.sky_separation_arcsec(k.ra, k.dec, r.ra, r.dec) AS separation_arcsec'
+    -- The difference in declination spares most haversines; OFFSET 0 has the others computed once.
+    || ' SELECT left_id, right_id, degrees(2 * asin(sqrt(h))) * 3600 AS separation_arcsec FROM ('
+    || ' SELECT k.id AS left_id, r.id AS right_id, hven.sky_haversine(k.ra, k.dec, r.ra, r.dec) AS h'
     || CASE WHEN by_index THEN format(
         ' FROM k CROSS JOIN LATERAL (SELECT * FROM (%s) r WHERE r.h BETWEEN k.pixel << %s AND ((k.pixel + 1) << %s) - 1 OFFSET 0) r'
         ' WHERE', right_side, 2 * shift, 2 * shift)
        ELSE format(' FROM k JOIN (%s) r ON r.h >> %s = k.pixel WHERE', right_side, 2 * shift) END
-    -- The difference in declination spares most haversines.
-    || ' abs(k.dec - r.dec) <= $3 AND hven.sky_haversine(k.ra, k.dec, r.ra, r.dec) <= $2';
+    || ' abs(k.dec - r.dec) <= $3 OFFSET 0) p WHERE h <= $2';
 END
 $$;
 
@@ -180,6 +182,9 @@ DECLARE
     pairs constant text := hven.sky_crossmatch_query(
         left_side, right_side, left_side LIKE '%t.healpix29 AS h%', by_index, radius_arcsec);
 BEGIN
+    IF pairs IS NULL THEN
+        RETURN;
+    END IF;
     RETURN QUERY EXECUTE CASE WHEN only_nearest THEN
         'SELECT DISTINCT ON (left_id) p.* FROM (' || pairs || ') p ORDER BY left_id, separation_arcsec, right_id'
         ELSE pairs END

@@ -37,7 +37,7 @@ CREATE OR REPLACE FUNCTION hven.sky_in_ellipse(
     ra_deg float8, dec_deg float8, ra_centre float8, dec_centre float8,
     semi_major_arcsec float8, semi_minor_arcsec float8, position_angle_deg float8)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 50
 RETURN public.spoint_dwithin(
         public.spoint_deg(ra_deg, dec_deg), public.spoint_deg(ra_centre, dec_centre),
         least(hven.sky_radians(semi_major_arcsec, 324000) + 4e-9::float8, radians(90)))

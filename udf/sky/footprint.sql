@@ -6,7 +6,7 @@
 
 CREATE OR REPLACE FUNCTION hven.exposures_covering(ra_deg float8, dec_deg float8)
 RETURNS SETOF :catalogue.exposure
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+LANGUAGE sql STABLE PARALLEL SAFE COST 100 ROWS 100
 AS $$
     SELECT e.* FROM :catalogue.exposure e
     WHERE e.footprint OPERATOR(public.@>) public.spoint_deg(ra_deg, dec_deg)

@@ -98,7 +98,7 @@ COMMENT ON FUNCTION hven.pixels_of(float8[], float8[]) IS 'healpix29 of arrays w
 
 CREATE OR REPLACE FUNCTION hven.healpix29(ra_deg float8[], dec_deg float8[])
 RETURNS bigint[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 1000
 RETURN CASE WHEN hven.sky_are_positions('healpix29', ra_deg, dec_deg) THEN hven.pixels_of(ra_deg, dec_deg) END;
 
 COMMENT ON FUNCTION hven.healpix29(float8[], float8[]) IS
@@ -107,7 +107,7 @@ COMMENT ON FUNCTION hven.healpix29(float8[], float8[]) IS
 
 CREATE OR REPLACE FUNCTION hven.healpix_parent(healpix29 bigint, parent_order integer)
 RETURNS bigint
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 5
 RETURN CASE
     WHEN parent_order < 0 OR parent_order > 29 THEN hven.fail(
         0::bigint, 'VN015', 'healpix_parent: order is ' || parent_order::text || ', allowed is 0 to 29',
@@ -121,7 +121,7 @@ COMMENT ON FUNCTION hven.healpix_parent(bigint, integer) IS
 
 CREATE OR REPLACE FUNCTION hven.healpix_is_pixel(pixel bigint, pixel_order integer)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 5
 RETURN CASE
     WHEN pixel_order BETWEEN 0 AND 29 AND pixel >= 0 AND pixel < 12::bigint << (2 * pixel_order) THEN true
     ELSE hven.fail(false, 'VN015', 'there is no pixel ' || pixel::text || ' of order ' || pixel_order::text

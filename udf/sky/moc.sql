@@ -4,7 +4,7 @@
 -- requires: fail sky/select
 -- execute: public
 
-CREATE OR REPLACE FUNCTION hven.healpix_ranges_moc(moc text)
+CREATE OR REPLACE FUNCTION hven.cover_moc(moc text)
 RETURNS TABLE (lowest bigint, highest bigint, inside boolean)
 LANGUAGE plpython3u
 IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 100
@@ -13,6 +13,14 @@ AS $python$
 -- include: cover.py
 return zip(*(column.tolist() for column in moc_ranges(moc)))
 $python$;
+
+COMMENT ON FUNCTION hven.cover_moc(text) IS 'healpix_ranges_moc without checks.';
+
+
+CREATE OR REPLACE FUNCTION hven.healpix_ranges_moc(moc text)
+RETURNS TABLE (lowest bigint, highest bigint, inside boolean)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 100
+AS $$ SELECT r.* FROM hven.cover_moc(moc::public.smoc::text) r $$;
 
 COMMENT ON FUNCTION hven.healpix_ranges_moc(text) IS
 'Ascending ranges of healpix29, both ends included, of a coverage map in ASCII form (3/1-4 5/17).';
@@ -29,7 +37,7 @@ COMMENT ON FUNCTION hven.sky_moc_pixels(public.smoc) IS
 
 CREATE OR REPLACE FUNCTION hven.sky_in_moc(healpix29 bigint, moc public.smoc)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 1000
 RETURN healpix29 <@ hven.sky_moc_pixels(moc);
 
 COMMENT ON FUNCTION hven.sky_in_moc(bigint, public.smoc) IS

@@ -6,7 +6,7 @@
 
 CREATE OR REPLACE FUNCTION hven.object_name(object_id bigint, ra_deg float8, dec_deg float8, name_tie integer DEFAULT 0)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 50
 -- Coordinates are truncated, not rounded, as the IAU asks: to 0.01 s and 0.1 arcsec.
 RETURN 'LSST-' || CASE WHEN object_id >> 57 < 48 THEN 'DR' || (object_id >> 57)::text
                        ELSE 'MINI' || ((object_id >> 57) - 47)::text END
@@ -27,7 +27,7 @@ COMMENT ON FUNCTION hven.object_name(bigint, float8, float8, integer) IS
 
 CREATE OR REPLACE FUNCTION hven.object_name_ties()
 RETURNS TABLE (object_id bigint, name_tie smallint)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000000
+LANGUAGE sql STABLE PARALLEL SAFE COST 1000 ROWS 1000000
 AS $$
     SELECT object_id, (row_number() OVER (
         PARTITION BY floor(ra * 24000), dec < 0, floor(abs(dec) * 36000) ORDER BY object_id) - 1)::smallint

@@ -15,9 +15,7 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY SELECT o.*
-    FROM hven.cover_cone(ra_deg, dec_deg, radius_arcsec,
-                         CASE WHEN radius_arcsec <= 10 THEN 0 WHEN radius_arcsec <= 120 THEN 1
-                              WHEN radius_arcsec <= 1200 THEN 2 ELSE 3 END) r
+    FROM hven.cover_cone(ra_deg, dec_deg, radius_arcsec, hven.cover_depth(radius_arcsec)) r
     CROSS JOIN LATERAL (
         SELECT * FROM :catalogue.object o WHERE o.healpix29 BETWEEN r.lowest AND r.highest OFFSET 0
     ) o

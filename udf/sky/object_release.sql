@@ -14,15 +14,18 @@ BEGIN
     IF hven.sky_is_position(ra_deg, dec_deg) IS NULL OR hven.sky_is_radius(radius_arcsec) IS NULL THEN
         RETURN;
     END IF;
-    -- Small cones cost least through the GiST index; larger ones by ranges, in the order in which the rows lie.
-    IF radius_arcsec <= 400 THEN
+    -- Up to half a degree cones cost least through the GiST index, larger ones by ranges. pgSphere moves positions and
+    -- accepts by up to 1e-9 rad each: only what is as near as that to the rim needs the exact test.
+    IF radius_arcsec <= 1800 THEN
         RETURN QUERY SELECT o.* FROM :catalogue.object o
         WHERE public.spoint_dwithin(public.spoint_deg(o.ra, o.dec), public.spoint_deg(ra_deg, dec_deg),
                                     radians(radius_arcsec / 3600) + 4e-9)
-          AND hven.sky_haversine(o.ra, o.dec, ra_deg, dec_deg) <= haversine;
+          AND (public.spoint_dwithin(public.spoint_deg(o.ra, o.dec), public.spoint_deg(ra_deg, dec_deg),
+                                     radians(radius_arcsec / 3600) - 4e-9)
+               OR hven.sky_haversine(o.ra, o.dec, ra_deg, dec_deg) <= haversine);
     ELSE
         RETURN QUERY SELECT o.*
-        FROM hven.cover_cone(ra_deg, dec_deg, radius_arcsec, CASE WHEN radius_arcsec <= 1200 THEN 2 ELSE 3 END) r
+        FROM hven.cover_cone(ra_deg, dec_deg, radius_arcsec, hven.cover_depth(radius_arcsec)) r
         CROSS JOIN LATERAL (
             SELECT * FROM :catalogue.object o WHERE o.healpix29 BETWEEN r.lowest AND r.highest OFFSET 0
         ) o

@@ -8,15 +8,13 @@ CREATE OR REPLACE FUNCTION hven.sky_spoly(ra_deg float8[], dec_deg float8[])
 RETURNS public.spoly
 LANGUAGE plpgsql
 IMMUTABLE STRICT PARALLEL SAFE COST 1000
+-- Without an EXCEPTION clause, which no parallel query allows.
 AS $$
 BEGIN
     PERFORM hven.sky_is_polygon('sky_spoly', ra_deg, dec_deg);
     RETURN public.spoly_deg(ARRAY(
         SELECT coordinate FROM unnest(ra_deg, dec_deg) WITH ORDINALITY p (ra, d, n),
             LATERAL (VALUES (1, ra), (2, d)) c (axis, coordinate) ORDER BY n, axis));
-EXCEPTION WHEN data_exception OR internal_error THEN
-    RETURN hven.fail(NULL::public.spoly, 'VN012', 'sky_spoly: pgSphere refuses the polygon (' || SQLERRM || ')',
-        'divide it');
 END
 $$;
 
@@ -26,7 +24,7 @@ COMMENT ON FUNCTION hven.sky_spoly(float8[], float8[]) IS
 
 CREATE OR REPLACE FUNCTION hven.sky_in_polygon(ra_deg float8, dec_deg float8, polygon public.spoly)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 20
 RETURN public.spoint_deg(ra_deg, dec_deg) OPERATOR(public.<@) polygon AND hven.sky_is_position(ra_deg, dec_deg);
 
 COMMENT ON FUNCTION hven.sky_in_polygon(float8, float8, public.spoly) IS

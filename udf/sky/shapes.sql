@@ -25,7 +25,7 @@ COMMENT ON FUNCTION hven.sky_refuse_radius(float8, float8) IS
 
 CREATE OR REPLACE FUNCTION hven.sky_is_radius(radius_arcsec float8, highest_arcsec float8 DEFAULT 648000)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 5
 RETURN radius_arcsec BETWEEN 0 AND highest_arcsec OR hven.sky_refuse_radius(radius_arcsec, highest_arcsec);
 
 COMMENT ON FUNCTION hven.sky_is_radius(float8, float8) IS
@@ -34,7 +34,7 @@ COMMENT ON FUNCTION hven.sky_is_radius(float8, float8) IS
 
 CREATE OR REPLACE FUNCTION hven.sky_radians(radius_arcsec float8, highest_arcsec float8 DEFAULT 648000)
 RETURNS float8
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 5
 RETURN CASE WHEN hven.sky_is_radius(radius_arcsec, highest_arcsec) THEN radians(radius_arcsec / 3600) END;
 
 COMMENT ON FUNCTION hven.sky_radians(float8, float8) IS
@@ -59,7 +59,7 @@ COMMENT ON FUNCTION hven.sky_refuse_position(float8, float8) IS
 
 CREATE OR REPLACE FUNCTION hven.sky_is_position(ra_deg float8, dec_deg float8)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 5
 RETURN (dec_deg BETWEEN -90 AND 90 AND ra_deg BETWEEN -1e300::float8 AND 1e300::float8)
     OR hven.sky_refuse_position(ra_deg, dec_deg);
 
@@ -69,7 +69,7 @@ COMMENT ON FUNCTION hven.sky_is_position(float8, float8) IS
 
 CREATE OR REPLACE FUNCTION hven.sky_is_declination(ra_deg float8, dec_deg float8)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 5
 RETURN dec_deg BETWEEN -90 AND 90 OR hven.sky_refuse_position(ra_deg, dec_deg);
 
 COMMENT ON FUNCTION hven.sky_is_declination(float8, float8) IS
@@ -96,7 +96,7 @@ COMMENT ON FUNCTION hven.sky_refuse_ellipse(float8, float8, float8) IS
 CREATE OR REPLACE FUNCTION hven.sky_is_ellipse(
     semi_major_arcsec float8, semi_minor_arcsec float8, position_angle_deg float8)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 5
 RETURN (semi_minor_arcsec > 0 AND semi_minor_arcsec <= semi_major_arcsec AND semi_major_arcsec < 324000
         AND position_angle_deg BETWEEN -1e300::float8 AND 1e300::float8)
     OR hven.sky_refuse_ellipse(semi_major_arcsec, semi_minor_arcsec, position_angle_deg);
@@ -107,7 +107,7 @@ COMMENT ON FUNCTION hven.sky_is_ellipse(float8, float8, float8) IS
 
 CREATE OR REPLACE FUNCTION hven.sky_is_box(ra_west float8, ra_east float8, dec_south float8, dec_north float8)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 10
 RETURN hven.sky_is_position(ra_west, dec_south) AND hven.sky_is_position(ra_east, dec_north) AND CASE
     WHEN dec_south <= dec_north THEN true
     WHEN dec_south > dec_north THEN hven.fail(false, 'VN011',
