@@ -54,8 +54,15 @@ def test_the_predicate_finds_by_index_all_that_it_accepts(positions):
             cursor.execute("RESET enable_indexscan; RESET enable_bitmapscan")
 
 
-RA = st.one_of(st.integers(0, 360 * 10**9).map(lambda n: n / 1e9), st.sampled_from([0.0, 90.0, 180.0, 270.0, 359.9999999, 360.0, -0.5]))
-DEC = st.one_of(st.integers(-90 * 10**9, 90 * 10**9).map(lambda n: n / 1e9), st.sampled_from([90.0, -90.0, 89.9999, -89.99, 0.0, 41.8103149]))
+NANODEGREES = 10**9
+RA = st.one_of(
+    st.integers(0, 360 * NANODEGREES).map(lambda n: n / NANODEGREES),
+    st.sampled_from([0.0, 90.0, 180.0, 270.0, 359.9999999, 360.0, -0.5]),
+)
+DEC = st.one_of(
+    st.integers(-90 * NANODEGREES, 90 * NANODEGREES).map(lambda n: n / NANODEGREES),
+    st.sampled_from([90.0, -90.0, 89.9999, -89.99, 0.0, 41.8103149]),
+)
 ON_TABLES = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
