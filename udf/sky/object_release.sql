@@ -20,8 +20,9 @@ BEGIN
         RETURN QUERY SELECT o.* FROM :catalogue.object o
         WHERE public.spoint_dwithin(public.spoint_deg(o.ra, o.dec), public.spoint_deg(ra_deg, dec_deg),
                                     radians(radius_arcsec / 3600) + 4e-9)
-          AND (public.spoint_dwithin(public.spoint_deg(o.ra, o.dec), public.spoint_deg(ra_deg, dec_deg),
-                                     radians(radius_arcsec / 3600) - 4e-9)
+          AND (radius_arcsec > 1
+               AND public.spoint_dwithin(public.spoint_deg(o.ra, o.dec), public.spoint_deg(ra_deg, dec_deg),
+                                         greatest(radians(radius_arcsec / 3600) - 4e-9, 0))
                OR hven.sky_haversine(o.ra, o.dec, ra_deg, dec_deg) <= haversine);
     ELSE
         RETURN QUERY SELECT o.*
