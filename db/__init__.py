@@ -3,6 +3,8 @@
 commands: dict[str, str] = {
     "down": "db.cli.server:down",
     "status": "db.cli.server:show_status",
+    "logs": "db.cli.server:logs",
+    "drop": "db.cli.drop:drop",
     "backup": "db.cli.backup:backup",
     "restore": "db.cli.backup:restore",
     "checksum": "db.cli.checksum:checksum",
@@ -10,6 +12,7 @@ commands: dict[str, str] = {
     "user": "db.cli.user:user",
     "files": "db.cli.files:files",
     "docs": "db.cli.docs:docs",
+    "quality": "db.cli.quality:quality",
     "watchdog": "db.cli.watchdog:watchdog",
 }
 """Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use.

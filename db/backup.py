@@ -14,15 +14,16 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from db import checksum, settings
 from db.comparison import Report
-from db.connect import MAINTENANCE, dsn, resolve
-from db.errors import HvenError
+from db.connect import MAINTENANCE, connect, dsn, resolve
+from db.errors import HvenError, reason
 from db.inventory import databases
+from db.queries import queries
 
 MANIFEST, ROLES, SUMS = "manifest.json", "roles.sql", "SHA256SUMS"
 FORM = 1  # of the manifest
@@ -59,6 +60,8 @@ def back_up(folder: Path, wanted: list[str], say: Say, *, passwords: bool = Fals
         The folder exists, the disk is full, or pg_dump failed; nothing is left behind.
     """
     names = [resolve(name) for name in wanted] or [entry.database for entry in databases() if entry.state != "template"]
+    if unknown := [name for name in names if not _exists(name)]:
+        raise BackupError(f"backup: there is no database {', '.join(unknown)}", "`hven status` lists what there is")
     if not names:
         raise BackupError("backup: the server has no database of ours", "`hven upgrade` makes them")
     if folder.exists():
@@ -88,7 +91,8 @@ def manifest(folder: Path, wanted: list[str]) -> dict:
     try:
         found = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError) as error:
-        raise BackupError(f"restore: {folder} is not a complete backup ({error})", "name another folder") from error
+        said = reason(error)
+        raise BackupError(f"restore: {folder} is not a complete backup ({said})", "name another folder") from error
     if unknown := [name for name in wanted if name not in found["databases"]]:
         held = ", ".join(found["databases"])
         raise BackupError(f"restore: {folder} has no {', '.join(unknown)}; it holds {held}", "name one of these")
@@ -115,6 +119,12 @@ def check_files(folder: Path, wanted: list[str]) -> None:
         raise BackupError(
             f"restore: {folder} has damaged, lost or foreign files: {', '.join(wrong[:5])}", "use another backup"
         )
+
+
+def _exists(database: str) -> bool:
+    with closing(connect(MAINTENANCE)) as session, session.cursor() as cursor:
+        cursor.execute(queries("databases")["exists"], {"database": database})
+        return cursor.rowcount > 0
 
 
 def _dump(database: str, folder: Path, jobs: int, say: Say) -> dict:

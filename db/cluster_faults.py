@@ -21,6 +21,8 @@ REMEDIES = {
     "No space left on device": "make room on the disk of {home}, then repeat the command",
     "Address already in use": "stop the server that uses port {port}, or set HVEN_PORT to another number",
     "lock file": "stop the server that uses {run}, or set HVEN_PORT to another number",
+    "File exists": "set HVEN_HOME to a folder: {home} is something else",
+    "Not a directory": "set HVEN_HOME to a folder: a part of {home} is something else",
     "Permission denied": "give the server's user access to {home}, or set HVEN_HOME to another folder",
     "Cannot assign requested address": "give `--listen` an address of this machine",
     "could not translate host name": "give `--listen` an address of this machine",

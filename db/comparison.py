@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from db.checksum import ChecksumError, Digest, TableDigest
+from db.errors import reason
 
 FORM = 1  # of the file
 
@@ -65,7 +66,7 @@ def read(path: Path) -> Report:
         return parse(json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ChecksumError(
-            f"checksum: {path} does not hold digests ({error})", "make it by `hven checksum --json > FILE`"
+            f"checksum: {path} does not hold digests ({reason(error)})", "make it by `hven checksum --json > FILE`"
         ) from error
 
 

@@ -18,3 +18,8 @@ class HvenError(Exception):
         super().__init__(f"{problem}. Remedy: {remedy}.")
         self.problem = problem
         self.remedy = remedy
+
+
+def reason(error: Exception) -> str:
+    """Return why something failed, without numbers of the system and names that the message has already."""
+    return getattr(error, "strerror", None) or str(error)

@@ -55,7 +55,7 @@ class FileStore:
         return self.root / name[:2] / name[2:4] / name
 
     def put(self, content: bytes | Path) -> StoredFile:
-        """Store content (or a copy of a file) durably; the same content again costs only its checksum.
+        """Store content (or a copy of a file) durably; the same content again costs only checksums.
 
         Raises
         ------
@@ -153,10 +153,10 @@ def _identify(content: bytes | Path) -> StoredFile:
 
 
 def _keep(place: Path, size: int) -> bool:
-    """Return whether content is there already; it counts as new then, so that the collector spares it."""
+    """Return whether content is there, and sound; it counts as new then, so that the collector spares it."""
     try:
         os.utime(place)
-        return place.stat().st_size == size
+        return place.stat().st_size == size and _identify(place).sha256.hex() == place.name
     except OSError:  # absent, or of another owner: it is written
         return False
 

@@ -6,7 +6,9 @@ on from wherever it was interrupted.
 
 from contextlib import closing
 
-from db import databases, ddl
+from psycopg2 import sql
+
+from db import databases, ddl, inventory, metrics
 from db.connect import MAINTENANCE, connect
 from db.databases import HUB, OWNER, TEMPLATE
 from db.errors import HvenError
@@ -71,6 +73,62 @@ def set_state(name: str, from_state: str, to_state: str, reason: str | None = No
         if not cursor.rowcount:
             raise ReleaseError(f"release: {name} is not {from_state}, so it can't become {to_state}", "`hven status`")
         cursor.execute(queries("databases")["record"], step)
+
+
+def validate(name: str, reason: str | None = None) -> None:
+    """Call a release that is built valid: its quality must have passed the gate.
+
+    Raises
+    ------
+    QualityHold
+        A metric with the gate `release` fails or was not measured, and nobody has accepted it.
+    ReleaseError
+        It is not being built.
+    """
+    with closing(connect(HUB)) as session, session.cursor() as cursor:
+        cursor.execute(queries("databases")["state"], {"name": name})
+        found = cursor.fetchone()
+    if not found:
+        raise ReleaseError(f"release: there is no {name}", "`hven status` lists what there is")
+    with closing(connect(found[3])) as session, session.cursor() as cursor:
+        metrics.hold(cursor, "release", [found[1]])
+    set_state(name, "building", "validated", reason)
+
+
+def check_droppable(database: str) -> None:
+    """Refuse to drop what users rely on.
+
+    Raises
+    ------
+    ReleaseError
+        There is no such database of ours, or a name that users know points to it, or it is published or current.
+    """
+    there = {entry.database: entry for entry in inventory.databases()}
+    if database not in there:
+        names = ", ".join(name for name in there if name not in (HUB, TEMPLATE))
+        raise ReleaseError(f"drop: {database} is no database of ours; there are {names}", "name one of these")
+    kept = {HUB: "knows all others", TEMPLATE: "is what releases are made from"}.get(database)
+    with closing(connect(HUB)) as session, session.cursor() as cursor:
+        cursor.execute(queries("databases")["pointing"], {"database": database})
+        for name, state, is_current in cursor:
+            kept = kept or (
+                f"is what {name} points to" if name != database
+                else "is the current release" if is_current
+                else f"is {state}" if state in ("published", "frozen") else None
+            )
+    if kept:
+        raise ReleaseError(f"drop: {database} {kept}", "withdraw it, or let the name point elsewhere, before")
+
+
+def drop(database: str) -> None:
+    """Drop a database, and forget it in the hub; its life stays in the audit trail."""
+    check_droppable(database)
+    with closing(connect(MAINTENANCE)) as session, session.cursor() as cursor:
+        session.autocommit = True
+        cursor.execute(sql.SQL("DROP DATABASE {} (FORCE)").format(sql.Identifier(database)))
+    with closing(connect(HUB)) as session, session, session.cursor() as cursor:
+        cursor.execute(queries("databases")["forget"], {"database": database})
+    inventory.write_services()
 
 
 def _kind(name: str, release: int) -> str:

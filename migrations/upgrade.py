@@ -128,13 +128,16 @@ def upgrade_all(say: Say = lambda _: None) -> None:
             cursor.execute(f"REVOKE ALL ON DATABASE {MAINTENANCE}, template1 FROM PUBLIC")
 
 
-def recreate(database: str) -> None:
-    """Make a database anew, empty and at head; what it held is gone."""
+def recreate(database: str) -> bool:
+    """Make a database anew, empty and at head; return whether there was one, which is gone with all that it held."""
     with closing(connect(MAINTENANCE)) as session, session.cursor() as cursor:
         session.autocommit = True
+        cursor.execute(queries("databases")["exists"], {"database": database})
+        existed = cursor.rowcount > 0
         cursor.execute("DROP DATABASE IF EXISTS %s (FORCE)", [AsIs(database)])
     create(database)
     upgrade(database)
+    return existed
 
 
 def create_release(name: str, release_number: int) -> None:

@@ -1,9 +1,12 @@
 """Quality of a detector: every metric of `db/metrics.yaml` at that level, from pixels and measurements."""
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 from psycopg2.extensions import cursor as Cursor
+from psycopg2.extras import Json
 
 from db.queries import queries
 from pipelines.image import Exposure
@@ -28,6 +31,37 @@ def measure_detector(exposure: Exposure, found: np.ndarray, difference: Exposure
     values |= {"zeropoint": calibration.zeropoint,
                "zeropoint_err": 2.5 / np.log(10) * calibration.err / calibration.nanojansky_per_count}
     return {f"detector.{name}": float(value) for name, value in values.items()}
+
+
+def assess_detector(*images) -> tuple[dict, str]:
+    """Return what `measure_detector` does, and no reason; or no values, and the reason why it could not.
+
+    Quality is no reason to lose a detector's measurements.
+    """
+    try:
+        return measure_detector(*images), ""
+    except Exception:
+        return {}, traceback.format_exc()
+
+
+@contextmanager
+def guarded(cursor: Cursor, visit_id: int, subject_id: int) -> Iterator[None]:
+    """Let what goes wrong inside be written to the observatory's feedback, and the caller's transaction go on."""
+    cursor.execute("SAVEPOINT sdqa")
+    try:
+        yield
+    except Exception:
+        if cursor.connection.closed:
+            raise
+        cursor.execute("ROLLBACK TO SAVEPOINT sdqa")
+        tell_failure(cursor, visit_id, subject_id, traceback.format_exc())
+    cursor.execute("RELEASE SAVEPOINT sdqa")
+
+
+def tell_failure(cursor: Cursor, visit_id: int, subject_id: int, reason: str) -> None:
+    """Write down that the quality of something could not be assessed, and why."""
+    message = Json({"subject": subject_id, "reason": reason})
+    cursor.execute(queries("metrics")["tell_failure"], {"visit_id": visit_id, "message": message})
 
 
 def write(cursor: Cursor, subject_id: int, values: Mapping[str, float], job_id: int | None) -> None:

@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION hven.claim_job(worker text, kinds text[], lease doubl
 RETURNS TABLE (job_id bigint, production_id bigint, kind text, key text, parameters jsonb, token bigint,
                attempts smallint, max_attempts smallint, deadline timestamptz)
 LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_sort = off SET enable_bitmapscan = off
+SET enable_seqscan = off SET enable_sort = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -59,7 +59,7 @@ COMMENT ON FUNCTION hven.claim_job(text, text[], double precision) IS
 CREATE OR REPLACE FUNCTION hven.finish_job(job_id bigint, token bigint, result jsonb)
 RETURNS boolean
 LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_sort = off SET enable_bitmapscan = off
+SET enable_seqscan = off SET enable_sort = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE

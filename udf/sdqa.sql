@@ -1,5 +1,5 @@
 -- Quality: verdicts, the metrics of a Visit that follow from its rows, and roll-ups.
--- minimum revision: science_0001
+-- minimum revision: science_0004
 -- databases: level1 release
 -- requires: time
 -- execute: hven_scientist hven_worker hven_release_admin hven_operator
@@ -82,3 +82,34 @@ COMMENT ON VIEW :catalogue.sdqa_rollup IS
 'Metrics of detectors and Visits put together by Visit, by night, by field, and (all three NULL) over the whole database: a release, or the survey';
 
 ALTER VIEW :catalogue.sdqa_rollup OWNER TO hven_owner;
+
+
+CREATE OR REPLACE VIEW :catalogue.quality_hold WITH (security_invoker) AS
+SELECT m.gate, s.metric, s.subject_id, s.value, m.unit,
+       CASE m.level WHEN 'visit' THEN s.subject_id WHEN 'detector' THEN s.subject_id >> 12 END AS visit_id,
+       CASE m.level WHEN 'detector' THEN (s.subject_id >> 4 & 255)::smallint END AS detector_id
+  FROM :catalogue.sdqa_metric AS m
+  JOIN :catalogue.sdqa_measurement AS s ON s.metric = m.metric AND s.verdict = 'fail'
+ WHERE m.gate IS NOT NULL
+   AND NOT EXISTS (SELECT FROM :catalogue.sdqa_waiver AS w WHERE w.metric = s.metric AND w.subject_id = s.subject_id);
+
+COMMENT ON VIEW :catalogue.quality_hold IS
+'Failing metrics, not accepted by anybody, that hold the Alerts of a detector (visit_id and detector_id), those of a Visit (visit_id alone) or a release';
+
+ALTER VIEW :catalogue.quality_hold OWNER TO hven_owner;
+
+
+-- A sender takes what is not in here: WHERE state = 'waiting' AND outbox_id NOT IN (SELECT outbox_id FROM hven.held_alerts()).
+CREATE OR REPLACE FUNCTION hven.held_alerts()
+RETURNS TABLE (outbox_id bigint, metric text, subject_id bigint)
+LANGUAGE sql STABLE
+AS $$
+    SELECT o.outbox_id, h.metric, h.subject_id
+    FROM :catalogue.quality_hold AS h
+    JOIN :catalogue.outbox AS o ON o.dia_source_id >> 31 & 67108863 = h.visit_id
+     AND (h.detector_id IS NULL OR o.dia_source_id >> 23 & 255 = h.detector_id)
+    WHERE h.gate = 'stream' AND o.state = 'waiting'
+$$;
+
+COMMENT ON FUNCTION hven.held_alerts() IS
+'Alerts that wait in the outbox and must not be sent while a metric of their detector or Visit fails, with that metric and its subject. They go out when the value is mended, or accepted in sdqa_waiver.';

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from db.cli.output import as_json, ask, in_database
+
 
 @click.group()
 def files() -> None:
@@ -13,7 +15,6 @@ def files() -> None:
 
 
 in_store = click.option("--store", type=click.Path(path_type=Path), help="Root. Default $HVEN_HOME/files.")
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def _open(store: Path | None):
@@ -46,6 +47,18 @@ def verify(store: Path | None, as_json: bool) -> None:
     account = collector.verify(_open(store), collector.databases())
     _report(account, as_json, "changed", "missing", "orphans")
     sys.exit(bool(account.changed or account.missing))
+
+
+@files.command()
+@click.option("--older-than", "days", type=click.FloatRange(0), required=True, help="Days since they were made.")
+@in_database
+def drop(days: float, database: str) -> None:
+    """Let go of old calibrated and difference Exposures' files; `hven get` makes them again, bit for bit.
+
+    Only the software that made them can do so. `hven files collect` then deletes them.
+    """
+    sizes = [size for (size,) in ask(database, "files", "drop_old", {"days": days}, commit=True)[1]]
+    click.echo(f"{len(sizes)} files, {sum(sizes) / 1e9:.3f} GB: `hven files collect` may delete them")
 
 
 @files.command()

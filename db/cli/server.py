@@ -33,12 +33,27 @@ def show_status(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(state | {"databases": there}))
         return
+    if not there:
+        click.echo("the server does not run; `hven up` starts it")
     for name, value in state.items():
-        click.echo(f"{name:17} {'-' if value is None else value}")
+        if value is not None:
+            click.echo(f"{name:17} {value}")
     if there:
         click.echo()
         for row in (dict(zip(there[0], there[0], strict=True)), *there):
             click.echo(" ".join(f"{value or '-':17}" for value in row.values()).rstrip())
+
+
+@click.command()
+@click.option("--lines", "-n", default=30, show_default=True, help="How many of the last lines.")
+@click.option("--follow", "-f", is_flag=True, help="Go on as the server writes, until Ctrl-C.")
+def logs(lines: int, follow: bool) -> None:
+    """Show the end of the private server's log."""
+    log = Cluster().log
+    if not log.exists():
+        raise ClusterError(f"there is no log {log}", "`hven up` makes the server that writes it")
+    tail = ["tail", "-n", str(lines), *(["-F"] if follow else []), str(log)]
+    os.execvp(tail[0], tail)
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -47,6 +62,8 @@ def sql(arguments: tuple[str, ...]) -> None:
     """Open psql in a database (default level1)."""
     named = bool(arguments) and not arguments[0].startswith("-")
     database = arguments[0] if named else "level1"
+    if not settings.uses_existing_server() and not status(Cluster()).pid:
+        raise ClusterError("the server does not run", "`hven up`")
     own = settings.BINARIES / "psql"
     psql = str(own) if own.exists() else "psql"
     # As the environment, which psql's own options such as -U override; they don't override a connection string.

@@ -18,7 +18,8 @@ def _password(file: TextIO | None, name: str) -> str:
     if file:
         return file.readline().rstrip("\r\n")
     try:
-        return click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
+        rules = f"{users.PASSWORD_LENGTH} characters or more, without the name"
+        return click.prompt(f"Password of {name} ({rules})", hide_input=True, confirmation_prompt=True, err=True)
     except click.Abort:
         raise users.UserError(
             f"user: got no password for {name}", "type one, or give --password-file FILE (- for standard input)"
@@ -49,6 +50,8 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([one.as_dict() for one in found]))
         return
+    if not found:
+        click.echo("there are no users; `hven user add NAME --role scientist` makes one")
     for one in found:
         click.echo(f"{one.name:24} {one.role:16} {one.sessions} of {one.connections} connections")
 

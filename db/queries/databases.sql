@@ -21,6 +21,16 @@ WHERE name = %(name)s AND state = %(from_state)s
 -- state: what the hub knows of a Science Database
 SELECT kind, release, state, database FROM hub.science_database WHERE name = %(name)s
 
+-- pointing: names that point to a database
+SELECT name, state, is_current FROM hub.science_database WHERE database = %(database)s
+
+-- forget: a database that was dropped; its life stays in the audit trail
+WITH gone AS (
+    DELETE FROM hub.science_database WHERE database = %(database)s RETURNING name, state
+)
+INSERT INTO hub.life_cycle (name, from_state, to_state, reason)
+SELECT name, state, 'dropped', 'hven drop' FROM gone
+
 -- by_state: Science Databases in some states
 SELECT database FROM hub.science_database WHERE state = ANY (%(states)s) ORDER BY name
 

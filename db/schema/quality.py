@@ -6,12 +6,13 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    PrimaryKeyConstraint,
     Text,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from db.columns import NOW, column, link, one_of, table
+from db.columns import NOW, column, key, link, one_of, table
 
 LEVELS = ("detector", "visit", "night", "patch", "field", "release")
 
@@ -26,8 +27,10 @@ sdqa_metric = table(
     column("minimum", Double, unit="", ucd="stat.value;stat.min", doc="Specification: worse than this fails"),
     column("design", Double, unit="", ucd="stat.value", doc="Specification: what is aimed at"),
     column("stretch", Double, unit="", ucd="stat.value;stat.max", doc="Specification: what would be excellent"),
+    column("gate", Text, unit="", ucd="meta.code", doc="What a failing value holds: stream (sending of Alerts), release (validation), or NULL"),
     one_of("level", *LEVELS),
     one_of("better", "lower", "higher", "neither"),
+    one_of("gate", "stream", "release"),
     doc="Named quality metrics with unit and specification",
 )
 
@@ -45,6 +48,18 @@ sdqa_measurement = table(
     Index("sdqa_measurement_subject_id_idx", "subject_id"),
     Index("sdqa_measurement_fail_idx", "metric", postgresql_where=text("verdict = 'fail'")),
     doc="Values of the metrics with the verdict at the time of measurement",
+)
+
+sdqa_waiver = table(
+    "sdqa_waiver", "catalogue",
+    column("metric", Text, ForeignKey("catalogue.sdqa_metric.metric"), unit="", ucd="meta.id.parent", nullable=False, doc="The metric"),
+    key("subject_id", ucd="meta.id.assoc", doc="exposure_id, visit_id or release number whose failing value no longer holds anything"),
+    column("reason", Text, unit="", ucd="meta.note", nullable=False, doc="Why it may pass all the same"),
+    column("accepted_by", Text, unit="", ucd="meta.id", nullable=False, server_default=text("session_user"), doc="Who decided"),
+    column("accepted", TIMESTAMP(timezone=True), unit="", ucd="time", nullable=False, server_default=NOW, doc="When"),
+    PrimaryKeyConstraint("metric", "subject_id"),
+    doc="Failing values that a person has looked at and lets pass a gate",
+    science=False,
 )
 
 ocs_feedback = table(

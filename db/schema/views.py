@@ -16,6 +16,11 @@ COMPUTED: dict[str, tuple[Column, ...]] = {
     "alert_wide": (),
     "source_sg": (),
     "exposure_provenance": (),
+    "quality_hold": (
+        column("visit_id", BigInteger, unit="", ucd="meta.id.assoc", doc="The Visit whose Alerts are held; NULL for a release"),
+        column("detector_id", SmallInteger, unit="", ucd="meta.id;instr.det",
+               doc="The detector whose Alerts alone are held; NULL = all of the Visit"),
+    ),
     "sdqa_rollup": (
         column("metric", Text, unit="", ucd="meta.id", doc="The metric"),
         column("unit", Text, unit="", ucd="meta.unit", doc="Unit of the values (VOUnit)"),

@@ -32,7 +32,8 @@ def demo() -> None:
     began = time.monotonic()
     bring_up()
     upgrade_all(console.print)
-    recreate(survey.DATABASE)
+    if recreate(survey.DATABASE):
+        console.print(f"{survey.DATABASE}: was there already; it is made anew, and what it held is gone")
     sky, visits = survey.simulate()
     loaded = survey.load_catalogue(sky, visits)
     console.print(f"{survey.DATABASE}: {loaded} Objects loaded, {visits.size} Visits to come")

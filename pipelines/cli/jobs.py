@@ -1,8 +1,10 @@
 """`hven jobs`: what the queue holds, why a job is not done, and what to do about it."""
 
-import json
+import textwrap
 
 import click
+
+from db.cli.output import as_json, ask, in_database, show
 
 
 @click.group()
@@ -10,42 +12,16 @@ def jobs() -> None:
     """Look at jobs, and retry or cancel them."""
 
 
-def _rows(database: str, query: str, values: dict) -> tuple[list[str], list[tuple]]:
-    from contextlib import closing
-
-    from db.connect import connect
-    from db.queries import queries
-
-    with closing(connect(database)) as session, session.cursor() as cursor:
-        cursor.execute(queries("jobs")[query], values)
-        return [column.name for column in cursor.description], cursor.fetchall()
-
-
-def _show(names: list[str], rows: list[tuple], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=str))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*names)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    Console().print(table)
-
-
-in_database = click.option("--database", "-d", default="level1", show_default=True, help="Science Database.")
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
 @jobs.command("list")
 @in_database
-@click.option("--state", type=click.Choice(["waiting", "ready", "running", "done", "dead", "cancelled"]))
-@click.option("--limit", default=50, show_default=True)
+@click.option("--state", type=click.Choice(["waiting", "ready", "running", "done", "dead", "cancelled"]),
+              help="Only those in this state.")
+@click.option("--limit", default=50, show_default=True, help="How many at most.")
 @as_json
 def list_jobs(database: str, state: str | None, limit: int, as_json: bool) -> None:
     """List jobs, the latest first."""
-    _show(*_rows(database, "list", {"state": state, "limit": limit}), as_json)
+    found = ask(database, "jobs", "list", {"state": state, "limit": limit})
+    show(found, as_json, ("job_id", "production", "kind", "key", "state", "attempts", "created"), "there are no jobs")
 
 
 @jobs.command()
@@ -56,12 +32,20 @@ def why(job_id: int, database: str, as_json: bool) -> None:
     """Say what a job waits for, or what it died of."""
     from pipelines import worker
 
-    names, rows = _rows(database, "why", {"job_id": job_id})
+    found = names, rows = ask(database, "jobs", "why", {"job_id": job_id})
     if not rows:
         raise click.BadParameter(f"there is no job {job_id} in {database}; `hven jobs list` shows what there is")
-    _show(names, rows, as_json)
+    if as_json:
+        show(found, as_json)
+        return
+    for row in rows:
+        job = dict(zip(names, row, strict=True))
+        click.echo(f"job {job['job_id']} ({job['kind']}, {job['key']}) is {job['state']}"
+                   + (f": {job['reason']}" if job["reason"] else ""))
+    if error := rows[0][names.index("error")]:
+        click.echo(f"its last failure:\n{textwrap.indent(error.rstrip(), '  ')}")
     kind, state = rows[0][names.index("kind")], rows[0][names.index("state")]
-    if not as_json and state == "ready" and kind not in worker.KINDS:
+    if state == "ready" and kind not in worker.KINDS:
         known = ", ".join(worker.KINDS)
         click.echo(f"this version of Hven knows no kind {kind}, only {known}: cancel the job, or start workers of the"
                    " version that enqueued it")

@@ -39,18 +39,25 @@ def eta(left: int, rate: float) -> str:
 
 def picture(view: View) -> Group:
     """Return the tables to be shown."""
-    productions = Table("production", "state", "", "done", "running", "ready", "waiting", "dead", "jobs/s", "time left",
-                        title="Productions", title_justify="left")
+    states = "done", "running", "ready", "waiting", "dead"
+    productions = _table("Productions", "production", "", *states, "jobs/s", "left")
     for name, state, done, running, ready, waiting, dead, rate in view.progress:
         left = running + ready + waiting
-        bar = ProgressBar(total=max(1, done + left), completed=done, width=24)
+        bar = ProgressBar(total=max(1, done + left), completed=done, width=10)
         counts = [f"{count:,}" for count in (done, running, ready, waiting, dead)]
-        productions.add_row(name, state, bar, *counts, f"{rate:.1f}", eta(left, rate))
-    work = Table("job", "kind", "key", "worker", "attempt", "seconds", title="At work", title_justify="left")
+        said = name if state == "running" else f"{name} ({state})"
+        productions.add_row(said, bar, *counts, f"{rate:.1f}", eta(left, rate))
+    work = _table("At work", "job", "kind", "key", "worker", "try", "seconds")
     for job_id, kind, key, worker, attempts, seconds in view.at_work:
         work.add_row(str(job_id), kind, key, worker, str(attempts), f"{seconds:.1f}")
-    failures = Table("when", "job", "kind", "key", "attempt", "now", "reason", title="Latest failures",
-                     title_justify="left")
-    for written, job_id, kind, key, attempt, state, reason in view.failures:
-        failures.add_row(f"{written:%H:%M:%S}", str(job_id), kind, key, str(attempt), state, reason)
+    failures = _table("Latest failures", "when", "job", "key", "try", "now", "reason")
+    for written, job_id, _, key, attempt, state, reason in view.failures:
+        failures.add_row(f"{written:%H:%M:%S}", str(job_id), key, str(attempt), state, reason)
     return Group(productions, work, failures)
+
+
+def _table(title: str, *names: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in names:
+        table.add_column(name, overflow="fold", no_wrap=name not in ("reason", "key", "production", "worker"))
+    return table

@@ -22,8 +22,9 @@ def worker(databases: tuple[str, ...], concurrency: int | None, store: Path | No
     cores = len(os.sched_getaffinity(0))
     for name in shares:
         connect(name).close()  # a name that is mistyped would else be asked for again and again
-    click.echo(f"{concurrency or cores} workers for {', '.join(shares)}; Ctrl-C ends them after the jobs in hand")
-    run_pool(PoolParams(shares, store or hven_home() / "files", concurrency or cores, grace=grace))
+    count = concurrency or cores
+    click.echo(f"{count} worker{'s' * (count > 1)} for {', '.join(shares)}; Ctrl-C ends them after the jobs in hand")
+    run_pool(PoolParams(shares, store or hven_home() / "files", count, grace=grace))
 
 
 def _share(text: str) -> tuple[str, float]:

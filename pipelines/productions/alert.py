@@ -34,7 +34,7 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
         visit = _visit(connection, job.parameters["visit_id"])
         sources = inputs(cursor, job.production_id, job.parameters)
     exposure, found, result, dia_sources = make_images(store, sources, number)
-    quality = sdqa.measure_detector(exposure, found, result, dia_sources)
+    quality, unassessed = sdqa.assess_detector(exposure, found, result, dia_sources)
     images = {"calibrated": exposure, "difference": result}
     rows = {kind: exposure_row(image, kind, visit, number, job.job_id) for kind, image in images.items()}
     files = {kind: store.put(exposure_bytes(image)) for kind, image in images.items()}
@@ -44,9 +44,17 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
             row["file_id"] = register(cursor, files[kind], "image/fits", job_id=job.job_id)
             cursor.execute(queries("night")["save_exposure"], row)
             record(cursor, job.job_id, kind, "exposure", row["exposure_id"], sources.files(kind))
-        sdqa.write(cursor, rows["calibrated"]["exposure_id"], quality, job.job_id)
+        _keep_quality(cursor, job, rows["calibrated"], quality, unassessed)
         staged = _stage(connection, cursor, job, rows["difference"], dia_sources, result)
         queue.finish(cursor, job, staged_result(staged))
+
+
+def _keep_quality(cursor, job: Job, exposure: Mapping, quality: Mapping[str, float], unassessed: str) -> None:
+    visit_id, exposure_id = exposure["visit_id"], exposure["exposure_id"]
+    with sdqa.guarded(cursor, visit_id, exposure_id):
+        sdqa.write(cursor, exposure_id, quality, job.job_id)
+    if unassessed:
+        sdqa.tell_failure(cursor, visit_id, exposure_id, unassessed)
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,9 @@ def associate(connection: Connection, _store: FileStore, job: Job) -> None:
         for step in ("associate", "select_alerts"):
             cursor.execute(queries("night")[step], job.parameters)
             done[step] = cursor.fetchone()[0]
-        sdqa.measure_visit(cursor, job.parameters["visit_id"], job.job_id)
+        visit_id = job.parameters["visit_id"]
+        with sdqa.guarded(cursor, visit_id, visit_id):
+            sdqa.measure_visit(cursor, visit_id, job.job_id)
         queue.finish(cursor, job, done)
 
 
@@ -122,6 +132,8 @@ def make_template(connection: Connection, store: FileStore, raw: Path, camera: s
 def _visit(connection: Connection, visit_id: int) -> dict:
     with connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(queries("night")["visit"], {"visit_id": visit_id})
+        if not cursor.rowcount:
+            raise LookupError(f"there is no Visit {visit_id}: ingest its raw frames first")
         return dict(cursor.fetchone())
 
 

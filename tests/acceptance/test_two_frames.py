@@ -104,6 +104,8 @@ def test_a_measurement_leads_back_to_raw_frame_template_and_software(night):
             ("raw", "HATP-32171220043312.FITS.gz", software().software_version, "night"),
             ("template", "template.fits", software().software_version, "night"),
         ]
+        cursor.execute("SELECT DISTINCT generation, role FROM dia_source CROSS JOIN LATERAL hven.origins(exposure_id)")
+        assert sorted(cursor.fetchall()) == [(1, "raw"), (1, "template")]
 
 
 def test_a_cutout_keeps_the_sky_in_place(night, tmp_path):

@@ -5,11 +5,15 @@ import time
 from contextlib import closing
 
 import pytest
+from click.testing import CliRunner
 
-from db import collect
+from db import collect, queue
+from db.cli.files import files
 from db.connect import connect
 from db.files import FileStore, FileStoreError, register
+from db.ids import ExposureId, Kind, pack
 from db.queries import queries
+from db.queue import NewJob, Production
 
 LONG_AGO = time.time() - 3600
 
@@ -78,6 +82,38 @@ def test_what_can_be_recreated_is_let_go(store, database):
         cursor.execute(queries("files")["drop_content"], {"files": [file_id]})
     collect_late(store, database)
     assert len(collect_late(store, database).deleted) == 1
+
+
+def exposure_of(database, store, content, *, days, kind="calibrated", job_kind="detector"):
+    """An Exposure whose file was made so long ago; return its file_id."""
+    file_id = keep(database, store.put(content))
+    with closing(connect(database)) as session, session, session.cursor() as cursor:
+        job = queue.enqueue(cursor, queue.start_production(cursor, Production("user", "old", "0")),
+                            [NewJob(job_kind, content.decode())])
+        cursor.execute("INSERT INTO filter VALUES (1, 'r') ON CONFLICT DO NOTHING;"
+                       "INSERT INTO detector VALUES (0, 'test', '0', 10, 10, 1) ON CONFLICT DO NOTHING;"
+                       "INSERT INTO visit (visit_id, night, sequence, filter_id, snaps, detectors)"
+                       " VALUES (%s, 8000, %s, 1, 1, 1)", [4096 * 8000 + file_id, file_id])
+        cursor.execute("INSERT INTO exposure (exposure_id, visit_id, detector_id, snap, kind, filter_id, midpoint_tai,"
+                       " exposure_time, file_id, job_id) VALUES (%s, %s, 0, CASE %s WHEN 'raw' THEN 1 ELSE 0 END, %s,"
+                       " 1, 58000, 15, %s, %s)",
+                       [int(pack(ExposureId(4096 * 8000 + file_id, 0, int(kind == "raw"), Kind[kind.upper()]))),
+                        4096 * 8000 + file_id, kind, kind, file_id, *job.values()])
+        cursor.execute("UPDATE queue.file SET created = now() - %s * interval '1 day' WHERE file_id = %s",
+                       [days, file_id])
+    return file_id
+
+
+def test_only_old_files_that_can_be_made_again_are_let_go_by_age(store, database):
+    old = exposure_of(database, store, b"old", days=40)
+    exposure_of(database, store, b"young", days=20)
+    exposure_of(database, store, b"old raw", days=40, kind="raw")
+    exposure_of(database, store, b"old, of another origin", days=40, job_kind="template")
+    ran = CliRunner().invoke(files, ["drop", "--older-than", "30", "-d", database], catch_exceptions=False)
+    assert ran.output.startswith("1 files, 0.000 GB")
+    with closing(connect(database)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT file_id FROM queue.file WHERE removed IS NOT NULL")
+        assert cursor.fetchall() == [(old,)]
 
 
 def test_rows_without_files_are_named_with_their_database(store, database):

@@ -44,6 +44,13 @@ def test_changed_content_is_found(store):
         store.verify(stored.sha256)
 
 
+def test_changed_content_is_replaced_when_it_is_stored_again(store):
+    place = store.get(store.put(b"as it was").sha256)
+    place.chmod(0o644)
+    place.write_bytes(b"as it is!")  # as long as before
+    store.verify(store.put(b"as it was").sha256)
+
+
 def test_absent_content_is_named(store):
     with pytest.raises(FileStoreError, match=f"{'00' * 32} is not under"):
         store.get(bytes(32))

@@ -95,6 +95,29 @@ def test_a_token_grows_even_if_the_clock_jumps_back(cursor, production):
     assert queue.claim(cursor, "w").token == future + 1
 
 
+def test_the_workers_clock_does_not_matter(cursor, production, monkeypatch):
+    """Leases are told by the server's clock alone: a worker a day ahead loses none and takes none."""
+    queue.enqueue(cursor, production, [NewJob("a", "one")])
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    job = queue.claim(cursor, "w")
+    queue.heartbeat(cursor, job)
+    assert queue.tend(cursor) == 0
+    cursor.execute("SELECT lease_expires - now() <= interval '60 s' FROM queue.job")
+    assert cursor.fetchone() == (True,)
+
+
+def test_a_server_clock_that_jumps_ahead_costs_an_attempt_and_loses_nothing(cursor, production):
+    queue.enqueue(cursor, production, [NewJob("a", "one")])
+    late = queue.claim(cursor, "w")
+    cursor.execute("UPDATE queue.job SET lease_expires = lease_expires - interval '1 day'")
+    assert queue.tend(cursor) == 1
+    with pytest.raises(queue.Fenced):
+        queue.finish(cursor, late)
+    again = queue.claim(cursor, "w")
+    queue.finish(cursor, again)
+    assert (again.attempts, states(cursor)) == (2, {"one": "done"})
+
+
 def test_a_failed_job_is_tried_again_later_and_dies_at_last(cursor, production):
     queue.enqueue(cursor, production, [NewJob("a", "one", max_attempts=2)])
     assert queue.fail(cursor, queue.claim(cursor, "w"), "first") == "waiting"

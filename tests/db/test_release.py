@@ -8,6 +8,7 @@ from sqlalchemy import NullPool
 
 from db import databases, ids, release
 from db.connect import connect, engine
+from db.metrics import QualityHold
 from db.pages import live
 from db.queries import queries
 from migrations.compare import differences
@@ -84,3 +85,15 @@ def test_an_interrupted_creation_goes_on(hub, monkeypatch):
     with closing(connect("postgres")) as session, session.cursor() as cursor:
         session.autocommit = True
         cursor.execute("DROP DATABASE dr8")
+
+
+def test_a_release_becomes_valid_when_its_quality_passes_the_gate(made):
+    name, number = made
+    with pytest.raises(QualityHold, match="release.astrometric_repeatability was not measured"):
+        release.validate(name)
+    with closing(connect(name)) as session, session, session.cursor() as cursor:
+        cursor.execute("INSERT INTO sdqa_measurement (metric, subject_id, value, verdict)"
+                       " SELECT metric, %s, design, 'design' FROM sdqa_metric WHERE gate = 'release'", [number])
+    release.validate(name)
+    with pytest.raises(release.ReleaseError, match=f"{name} is not building, so it can't become validated"):
+        release.validate(name)

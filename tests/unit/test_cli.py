@@ -51,6 +51,41 @@ def test_unknown_verb_is_a_usage_error():
     assert "No such command 'observe'" in done.stderr
 
 
+def test_version_names_version_and_commit():
+    assert hven("--version").stdout.startswith("Hven 0.")
+
+
+def test_an_interrupted_command_says_130():
+    code = (
+        "import runpy, click, sys; sys.argv = ['hven', 'status'];"
+        "import db.cli.server as s;"
+        "s.status = lambda _: (_ for _ in ()).throw(KeyboardInterrupt);"
+        "runpy.run_path('hven', run_name='__main__')"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 130
+
+
+def test_logs_show_the_end_of_the_servers_log(tmp_path):
+    (tmp_path / "server.log").write_text("first\nsecond\n")
+    assert hven("logs", "-n", "1", HVEN_HOME=str(tmp_path)).stdout == "second\n"
+
+
+def test_a_home_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "home").write_text("")
+    done = hven("up", HVEN_HOME=str(tmp_path / "home"))
+    assert done.returncode == 3
+    assert f"Remedy: set HVEN_HOME to a folder: {tmp_path}/home is something else" in done.stderr
+
+
+def test_without_a_server_status_and_sql_say_what_starts_it(tmp_path):
+    (tmp_path / "home").mkdir()
+    home = {"HVEN_HOME": str(tmp_path / "home")}
+    assert hven("status", **home).stdout.startswith("the server does not run; `hven up` starts it\nhome ")
+    for database in ("level1", "hub"):
+        done = hven("sql", database, "-c", "SELECT 1", **home)
+        assert (done.returncode, "Remedy: `hven up`" in done.stderr) == (3, True)
+
+
 def test_error_is_a_message_with_its_status(tmp_path):
     (tmp_path / "cluster").mkdir()
     done = hven("up", HVEN_HOME=str(tmp_path))
