@@ -8,6 +8,7 @@ commands: dict[str, str] = {
     "backup": "db.cli.backup:backup",
     "restore": "db.cli.backup:restore",
     "checksum": "db.cli.checksum:checksum",
+    "site": "db.cli.site:site",
     "sql": "db.cli.server:sql",
     "user": "db.cli.user:user",
     "files": "db.cli.files:files",

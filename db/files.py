@@ -76,6 +76,37 @@ class FileStore:
             ) from error
         return stored
 
+    def receive(self, source: Path, sha256: bytes) -> int:
+        """Take in a file from another store, going on where an earlier attempt ended; return the bytes copied.
+
+        Raises
+        ------
+        FileStoreError
+            The store can't be written, or what arrived is not the content of this checksum; that is thrown away.
+        """
+        place = self.path(sha256)
+        if _keep(place, source.stat().st_size):
+            return 0
+        part = place.parent / f".part-{sha256.hex()}"
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            copied = _append(source, part)
+        except OSError as error:
+            raise FileStoreError(
+                f"file store: cannot write under {self.root} ({error.strerror})",
+                "make room, or make the folder writable for this user",
+            ) from error
+        if (found := _identify(part).sha256) != sha256:
+            part.unlink()
+            raise FileStoreError(
+                f"file store: {sha256.hex()} arrived as {found.hex()}",
+                "verify the file where it comes from, then send again",
+            )
+        part.chmod(0o444)
+        part.rename(place)
+        _sync(place.parent)
+        return copied
+
     def get(self, sha256: bytes) -> Path:
         """Return the path of stored content.
 
@@ -179,8 +210,25 @@ def _write(content: bytes | Path, place: Path) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    folder = os.open(place.parent, os.O_RDONLY)
+    _sync(place.parent)
+
+
+def _append(source: Path, part: Path) -> int:
+    """Append to a part what it lacks of the source, durably; return how many bytes that was."""
+    with source.open("rb") as reader, part.open("ab") as stream:
+        begun = stream.tell()
+        reader.seek(begun)
+        while piece := reader.read(PIECE):
+            stream.write(piece)
+        stream.flush()
+        os.fsync(stream.fileno())
+        return stream.tell() - begun
+
+
+def _sync(folder: Path) -> None:
+    """Make what was renamed into a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
