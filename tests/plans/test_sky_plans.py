@@ -184,3 +184,17 @@ def test_a_set_joins_two_tables_row_by_row(session):
     assert "spectrum_star_id_idx" in touched(plan, "spectrum")[1]
     assert touched(plan, "spectrum")[0] < 60
     assert touched(plan, "live")[0] < 60
+
+
+@pytest.mark.parametrize("table", ["dia_source", "forced_dia_source"])
+def test_a_light_curve_is_read_from_its_index_alone(connection, table):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT hven.ensure_partitions(0, 6293, 6293)")
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+    plan = plan_of(
+        connection,
+        f"SELECT {table}_id, midpoint_tai, filter_id, psf_flux, psf_flux_err FROM level1.{table}"
+        " WHERE object_id = 777 AND time_withdrawn IS NULL",
+    )
+    kinds = {node["Node Type"] for node in plan} - {"Append"}
+    assert kinds == {"Index Only Scan"}
