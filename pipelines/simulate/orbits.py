@@ -1,19 +1,11 @@
 """Two-body orbits of simulated Solar System objects, seen from the Earth's centre."""
 
-import erfa
 import numpy as np
 
-GM_SUN = 2.9591220828559115e-04  # au³/d², the square of Gauss's constant
-LIGHT_TIME = 499.004783836 / 86400  # days per au
-MJD_ZERO = 2400000.5
+from pipelines.mops.kepler import GM_SUN, LIGHT_TIME, OBLIQUITY, earth
 
 STATE = np.dtype([("position", "f8", 3), ("velocity", "f8", 3)])
 """Heliocentric state of an orbit at its epoch: au and au/d, ICRS axes."""
-
-
-def earth(mjd):
-    """Heliocentric position of the Earth's centre [au, ICRS axes], shape (…, 3); `mjd` in TAI or TDB."""
-    return erfa.epv00(MJD_ZERO, mjd)[0]["p"]
 
 
 def through_field(count, ra, dec, radius_deg, mjd, random):
@@ -40,8 +32,7 @@ def through_field(count, ra, dec, radius_deg, mjd, random):
     states["position"] = earth(mjd) + distance[:, None] * unit(*scattered(count, ra, dec, radius_deg, random))
     r = np.linalg.norm(states["position"], axis=1, keepdims=True)
     outward = states["position"] / r
-    obliquity = np.radians(23.4392911)
-    pole = np.array([0.0, -np.sin(obliquity), np.cos(obliquity)])
+    pole = np.array([0.0, -np.sin(OBLIQUITY), np.cos(OBLIQUITY)])
     forward = np.cross(pole, outward)
     forward /= np.linalg.norm(forward, axis=1, keepdims=True)
     along, out, up = (random.normal(0, 0.1, (count, 1)) for _ in range(3))

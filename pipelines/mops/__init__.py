@@ -1,0 +1,1 @@
+"""Moving objects: where those whose orbits are known will be."""
