@@ -123,7 +123,7 @@ def run_all(server, root, count, *, disturbed) -> int:
     turn, before, until = 0, 0, time.monotonic() + 300 + count / 5
     try:
         while (done := count_done()) < count and time.monotonic() < until:
-            time.sleep(1.0)
+            time.sleep(1.0 if count < 10_000 else 3.0)
             if disturbed and done > before:  # however slow the machine, something is done between two deaths
                 turn, before = turn + 1, done
                 kill_something(server, turn)

@@ -38,10 +38,10 @@ FILL = (
     "INSERT INTO queue.job (production_id, kind, key, state)"
     " SELECT %s, 'nothing', 'lot ' || %s || ' job ' || n, 'ready' FROM generate_series(1, %s) AS n"
 )
-DO_ALL = """DO $$
+DO_SOME = """DO $$
     DECLARE taken record;
     BEGIN
-        LOOP
+        FOR n IN 1..1000 LOOP  -- the server counts dead rows, for autovacuum, after each statement
             SELECT * INTO taken FROM hven.claim_job('bench', ARRAY['nothing'], 60);
             EXIT WHEN NOT FOUND;
             COMMIT;
@@ -49,6 +49,7 @@ DO_ALL = """DO $$
             COMMIT;
         END LOOP;
     END $$"""
+MORE = "SELECT EXISTS (SELECT FROM queue.job WHERE state = 'ready')"
 SIZE = "SELECT pg_table_size('queue.job'), pg_indexes_size('queue.job'), pg_relation_size('queue.job_claim_idx')"
 
 
@@ -228,7 +229,10 @@ def _do_all(_: int) -> None:
     with closing(connect(DATABASE)) as session, session.cursor() as cursor:
         session.autocommit = True
         cursor.execute("SET synchronous_commit = off")
-        cursor.execute(DO_ALL)
+        cursor.execute(MORE)
+        while cursor.fetchone()[0]:
+            cursor.execute(DO_SOME)
+            cursor.execute(MORE)
 
 
 def _sizes(session) -> tuple[int, int, int]:
