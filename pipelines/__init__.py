@@ -8,6 +8,7 @@ commands: dict[str, str] = {
     "report": "pipelines.cli.report:report",
     "serve": "pipelines.cli.serve:serve",
     "show": "pipelines.cli.report:show",
+    "simulate": "pipelines.cli.simulate:simulate",
     "worker": "pipelines.cli.worker:worker",
 }
 """Verb of `./hven` → where its click command is defined (`module:attribute`), loaded on use."""

@@ -18,7 +18,7 @@ THICKNESS = 100.0  # µm of silicon
 RAY_RATE = 5.0  # cosmic rays a minute and cm²
 IONISATION = 80.0  # electrons per µm of a track
 BIAS_LEVEL = 1000.0  # counts
-OVERSCAN = 32  # columns
+OVERSCAN = 64  # columns
 
 
 @dataclass(frozen=True, eq=False)

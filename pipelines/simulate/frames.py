@@ -163,11 +163,11 @@ def write_calibrations(folder: Path, camera: Instrument, *, count=5, band="r", s
         kind: [
             write_frame(
                 calibration_frame(camera, kind, n, band=band, seed=seed),
-                Path(folder, "calibration", f"{kind}_{n}.fits"), stream,
+                Path(folder, "calibration", f"{name}_{n}.fits"), stream,
             )
             for n in range(count)
         ]
-        for kind in ("bias", "dark", "flat")
+        for kind, name in (("bias", "bias"), ("dark", "dark"), ("flat", f"flat_{band}"))
     }  # fmt: skip
 
 

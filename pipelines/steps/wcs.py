@@ -97,6 +97,20 @@ def solve_blind(x, y, flux, shape, pixel_scale, boresight=None):
         return Wcs.from_header(fits.getheader(solution))
 
 
+def nominal_wcs(observation, camera):
+    """Return where a detector looks by its header's boresight: gnomonic, north up, east left, without distortion.
+
+    Parameters
+    ----------
+    observation : Observation
+        With its boresight.
+    camera : Instrument
+        Whose detectors tell the pixel of the optical axis.
+    """
+    cd = np.diag([-camera.pixel_scale, camera.pixel_scale]) / 3600
+    return Wcs.tangent(*observation.boresight, *camera.detector(observation.detector).boresight, cd)
+
+
 def match(x, y, reference, wcs, radius_arcsec):
     """Pair detections with reference stars, each other's nearest within a radius.
 
