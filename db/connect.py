@@ -22,21 +22,26 @@ class ConnectionFailed(HvenError, psycopg2.OperationalError):
 
 
 HUB = "hub"
+POINTERS = ("level1", "current")
 MAINTENANCE = "postgres"  # the database that every server has
 LEVEL1_AT_FIRST = "level1_a"
 
 
 def resolve(name: str, user: str | None = None) -> str:
-    """Return the database that a name stands for: `level1` points to one of two, the hub knows to which.
+    """Return the database that a name stands for.
 
-    Asked anew each time, as the pointer moves between nights. `level1_a` while there is no hub.
+    `level1` points to one of two, `current` to the release that users mean; the hub knows to which. Asked anew each
+    time, as the pointers move. `level1_a` while there is no hub.
     """
-    if name != "level1":
+    if name not in POINTERS:
         return name
     try:
         with closing(connect(HUB, user=user)) as session, session.cursor() as cursor:
             cursor.execute(queries("inventory")["points_to"], {"name": name})
-            return (cursor.fetchone() or (LEVEL1_AT_FIRST,))[0]
+            found = cursor.fetchone()
+        if found is None and name == "current":
+            raise ConnectionFailed("no release is current yet", "`hven release publish NAME`")
+        return found[0] if found else LEVEL1_AT_FIRST
     except psycopg2.errors.UndefinedTable:
         return LEVEL1_AT_FIRST
     except ConnectionFailed as error:

@@ -26,12 +26,15 @@ class Database:
         Where it stands in its life, by the hub; `template` for the template.
     revision : str or None
         Of its schema; None if there is none, or if it lets nobody in.
+    is_current : bool
+        Whether it is the release that users mean by `current`.
     """
 
     database: str
     name: str | None
     state: str | None
     revision: str | None
+    is_current: bool = False
 
 
 def databases() -> list[Database]:
@@ -45,13 +48,17 @@ def databases() -> list[Database]:
     open_to_us = dict(_rows(MAINTENANCE, "databases"))
     known = {}
     if open_to_us.get(HUB) and _is_made(HUB, "hub.science_database"):
-        known = {database: (name, state) for database, name, state in _rows(HUB, "known")}
+        known = {database: facts for database, *facts in _rows(HUB, "known")}
     return [
-        Database(database, *known.get(database, (None, None)), _revision(database))
+        _database(database, *known.get(database, (None, None, False)))
         if is_open
         else Database(database, None, "template", None)
         for database, is_open in open_to_us.items()
     ]
+
+
+def _database(database: str, name: str | None, state: str | None, is_current: bool) -> Database:
+    return Database(database, name, state, _revision(database), is_current)
 
 
 def write_services() -> None:
@@ -72,6 +79,8 @@ def write_services() -> None:
         sections[known.database] = known.database
         if known.name:
             sections[known.name] = known.database
+        if known.is_current:
+            sections["current"] = known.database
     lines = ["# Made anew by `hven up` and `hven upgrade`; export PGSERVICEFILE to use it.\n"]
     for name, database in sorted(sections.items()):
         lines += [f"\n[{name}]\ndbname={database}\n", *(f"{key}={value}\n" for key, value in way.items())]

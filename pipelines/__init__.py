@@ -5,6 +5,7 @@ commands: dict[str, str] = {
     "efd": "pipelines.cli.efd:efd",
     "get": "pipelines.cli.get:get",
     "jobs": "pipelines.cli.jobs:jobs",
+    "release": "pipelines.cli.release:release",
     "report": "pipelines.cli.report:report",
     "serve": "pipelines.cli.serve:serve",
     "show": "pipelines.cli.report:show",

@@ -4,7 +4,7 @@ WHERE datname IN ('hub', 'release_template') OR datname ~ '^(level1_[a-z0-9_]+|d
 ORDER BY datname
 
 -- known: what the hub knows of Science Databases
-SELECT database, name, state FROM hub.science_database
+SELECT database, name, state, is_current FROM hub.science_database
 
 -- is_made: whether the tables of the hub, or of a Science Database, are there
 SELECT to_regclass(%(table)s) IS NOT NULL
@@ -13,4 +13,4 @@ SELECT to_regclass(%(table)s) IS NOT NULL
 SELECT version_num FROM hven.alembic_version
 
 -- points_to: the database that a name points to
-SELECT database FROM hub.science_database WHERE name = %(name)s
+SELECT database FROM hub.science_database WHERE name = %(name)s OR (%(name)s = 'current' AND is_current)
