@@ -92,7 +92,7 @@ def add(name: str, role: str, password: str, schema_in: Iterable[str] = ()) -> N
             raise UserError(f"user: {name} exists already, in {known}", "choose another name, or drop it first")
         create = sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s IN ROLE {}").format(_id(name), _id(f"hven_{role}"))
         cursor.execute(create, [encrypt_password(password, name, session, "scram-sha-256")])
-        _limit(session, name, role)
+        limit(session, name, role)
     for database in schema_in:
         give_schema(name, database)
 
@@ -138,7 +138,7 @@ def refresh() -> None:
     """Give all logins the limits that `rights.yaml` sets now."""
     for user in listed():
         with closing(connect(MAINTENANCE)) as session, session:
-            _limit(session, user.name, user.role)
+            limit(session, user.name, user.role)
 
 
 def own_schema(name: str) -> str:
@@ -156,7 +156,7 @@ def give_schema(name: str, database: str) -> None:
         cursor.execute(sql.SQL(setting).format(_id(name), _id(session.info.dbname), path))
 
 
-def _limit(session: connection, name: str, role: str) -> None:
+def limit(session: connection, name: str, role: str) -> None:
     """Set a login's limits; settings that its role does not name go back to the server's."""
     limits = rights.rules()["limits"]
     own = limits[role]

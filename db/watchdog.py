@@ -18,7 +18,7 @@ import psycopg2
 from psycopg2.extensions import connection
 from psycopg2.extras import Json
 
-from db import rights
+from db import quota, rights
 from db.cluster import Cluster
 from db.connect import HUB, connect
 from db.databases import ROOT
@@ -75,13 +75,14 @@ def watch(say: Callable[[str], None], period: float = PERIOD) -> None:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
+        sweeper = quota.Sweeper()
         while True:
             try:
                 with closing(connect(HUB)) as session:
                     while True:
                         for ended in end_overlong(session):
                             say(describe(ended))
-                        time.sleep(period)
+                        _sweep_for(period, sweeper, say)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if uses_existing_server():
                     said = str(error).splitlines()[0].rstrip(".")
@@ -90,6 +91,16 @@ def watch(say: Callable[[str], None], period: float = PERIOD) -> None:
                     say("the server is gone")
                     return
                 time.sleep(period)  # it recovers from a crash of one of its backends
+
+
+def _sweep_for(period: float, sweeper: quota.Sweeper, say: Callable[[str], None]) -> None:
+    """Until it is time for the next look at sessions, look at the quotas of Level 3."""
+    until = time.monotonic() + period
+    while (left := until - time.monotonic()) > 0:
+        for swept in sweeper.look():
+            if swept.stopped:
+                say(quota.describe(swept))
+        time.sleep(min(left, quota.PERIOD))
 
 
 def describe(ended: Ended) -> str:

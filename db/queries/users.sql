@@ -45,3 +45,9 @@ WITH policy AS (
 SELECT pid, usename, datname, limit_name,
        CASE limit_name WHEN 'statement_timeout' THEN pg_cancel_backend(pid) ELSE pg_terminate_backend(pid) END
 FROM session WHERE limit_name IS NOT NULL
+
+-- databases_with_spaces: databases in which a level3 login begins in a schema of its own
+SELECT DISTINCT datname FROM pg_db_role_setting
+JOIN pg_database ON pg_database.oid = setdatabase
+JOIN pg_auth_members ON member = setrole AND roleid::regrole::text = 'hven_level3'
+WHERE datallowconn
