@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from typing import ClassVar
 
 import click
 
@@ -13,7 +14,14 @@ from federation.spaces import Terms
 class Verbs(click.Group):
     """Verbs that lie in modules of their own, loaded on use."""
 
-    ELSEWHERE = {}
+    ELSEWHERE: ClassVar = {
+        "import": "tables:import_",
+        "export": "tables:export",
+        "list": "tables:list_",
+        "register": "tables:register",
+        "fetch": "tables:fetch",
+    }
+    """Verb → where its command is defined."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all verbs."""
@@ -24,7 +32,8 @@ class Verbs(click.Group):
         if cmd_name in self.ELSEWHERE:
             from importlib import import_module
 
-            return getattr(import_module(f"federation.cli.{self.ELSEWHERE[cmd_name]}"), cmd_name)
+            module, attribute = self.ELSEWHERE[cmd_name].split(":")
+            return getattr(import_module(f"federation.cli.{module}"), attribute)
         return super().get_command(ctx, cmd_name)
 
 

@@ -82,3 +82,9 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %(login)s
 -- elsewhere: whether a user has spaces in other databases
 SELECT EXISTS (SELECT FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrole
                WHERE rolname = 'hven_job_' || %(login)s AND setdatabase <> 0)
+
+-- product_exists: whether a user has a product of this name
+SELECT EXISTS (SELECT FROM level3.product WHERE login = %(login)s AND name = %(name)s)
+
+-- readable_file: a file that the caller may read
+SELECT sha256 FROM level3.tables WHERE owner = %(owner)s AND name = %(name)s AND file IS NOT NULL
