@@ -52,7 +52,11 @@ def close(login: str, database: str, archived: bool) -> str:
         Whether its tables are written to `archive_folder` first.
     """
     spaces.space(database, login)
-    done = f"{archive(login, database)} tables archived in {archive_folder(login, database)}" if archived else "tables dropped"
+    done = (
+        f"{archive(login, database)} tables archived in {archive_folder(login, database)}"
+        if archived
+        else "tables dropped"
+    )
     _drop(login, database)
     return f"space in {database} closed, {done}"
 
@@ -63,8 +67,10 @@ def _drop(login: str, database: str) -> None:
             cursor.execute(queries("spaces")["end_sessions"], {"login": role})
         schema = sql.Identifier(users.own_schema(login))
         cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(schema))
-        cursor.execute(queries("spaces")["record"], dict.fromkeys(("quota", "expires", "reason", "cost"))
-                       | {"login": login, "what": "close"})
+        cursor.execute(
+            queries("spaces")["record"],
+            dict.fromkeys(("quota", "expires", "reason", "cost")) | {"login": login, "what": "close"},
+        )
         cursor.execute(queries("spaces")["forget"], {"login": login})
         here = sql.Identifier(session.info.dbname)
         for role in (job_login(login), login):

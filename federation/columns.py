@@ -82,13 +82,15 @@ def check_types(fields: Sequence[Field]) -> None:
         numbers = pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_boolean(inner)
         if inner not in SQL or (is_list(field.type) and not numbers):
             raise Level3Error(
-                f"level3: the column {field.original!r} is of type {field.type}; allowed are booleans, integers, floats,"
-                " texts, bytes, times, and arrays of numbers",
+                f"level3: the column {field.original!r} is of type {field.type}; allowed are booleans, integers,"
+                " floats, texts, bytes, times, and arrays of numbers",
                 "leave it out or convert it before the import",
             )
 
 
-def named(fields: Sequence[Field], reserved: set[str], has_position: bool, adds_position: bool) -> tuple[list[Field], list[str]]:
+def named(
+    fields: Sequence[Field], reserved: set[str], has_position: bool, adds_position: bool
+) -> tuple[list[Field], list[str]]:
     """Return the fields with names that SQL takes without quotes, and what was changed.
 
     Parameters
@@ -106,7 +108,8 @@ def named(fields: Sequence[Field], reserved: set[str], has_position: bool, adds_
     originals = [field.original for field in fields]
     if double := sorted({name for name in originals if originals.count(name) > 1}):
         raise Level3Error(
-            f"level3: the file has the column {', '.join(map(repr, double))} more than once", "rename one of them in the file"
+            f"level3: the file has the column {', '.join(map(repr, double))} more than once",
+            "rename one of them in the file",
         )
     taken = set(ADDED) if adds_position else {"row_id", "healpix29"} if has_position else set()
     result, changed = [], []

@@ -28,7 +28,14 @@ SCALARS = {
     1700: pa.float64(), 2950: pa.string(),
 }  # fmt: skip
 """oid of a type → type of the values; others go as text."""
-ARRAYS = {1000: pa.bool_(), 1005: pa.int16(), 1007: pa.int32(), 1016: pa.int64(), 1021: pa.float32(), 1022: pa.float64()}
+ARRAYS = {
+    1000: pa.bool_(),
+    1005: pa.int16(),
+    1007: pa.int32(),
+    1016: pa.int64(),
+    1021: pa.float32(),
+    1022: pa.float64(),
+}
 BLOCK = 4 << 20  # bytes
 BACK = {
     "int8": pa.int8(), "uint8": pa.uint8(), "uint16": pa.uint16(), "uint32": pa.uint32(), "uint64": pa.uint64(),
@@ -54,7 +61,9 @@ def export_table(session: connection, name: str, path: Path) -> int:
         cursor.execute(queries("import")["was"], {"name": name})
         was = [row for row in cursor if not row[-1]]
         columns = ", ".join(_quoted(row[0]) for row in was) or "*"
-        return export_query(session, f"SELECT {columns} FROM {relation}", path, {row[0]: row for row in was}, description)
+        return export_query(
+            session, f"SELECT {columns} FROM {relation}", path, {row[0]: row for row in was}, description
+        )
 
 
 def export_query(
@@ -101,9 +110,13 @@ def _fields(session: connection, query: str, was: dict[str, tuple]) -> list[Fiel
             comments = {(oid, number): text for oid, number, text in cursor}
     names = [column.name for column in columns]
     if len(set(names)) < len(names):
-        raise Level3Error(f"level3: the query returns the columns {', '.join(names)}", "give each a name of its own with AS")
-    return [_field(column, described(comments.get((column.table_oid, column.table_column))), was.get(column.name))
-            for column in columns]
+        raise Level3Error(
+            f"level3: the query returns the columns {', '.join(names)}", "give each a name of its own with AS"
+        )
+    return [
+        _field(column, described(comments.get((column.table_oid, column.table_column))), was.get(column.name))
+        for column in columns
+    ]
 
 
 def _field(column, about: tuple, was: tuple | None) -> Field:
@@ -112,7 +125,9 @@ def _field(column, about: tuple, was: tuple | None) -> Field:
     if not was:
         return Field(column.name, type_, "", about[1], None, about[0], column.name)
     _, original, kind, unit, ucd, description, _ = was
-    return Field(original or column.name, _as_it_was(type_, kind or ""), kind or "", unit, ucd, description, column.name)
+    return Field(
+        original or column.name, _as_it_was(type_, kind or ""), kind or "", unit, ucd, description, column.name
+    )
 
 
 def _as_it_was(type_: pa.DataType, kind: str) -> pa.DataType:
@@ -182,10 +197,17 @@ def _parsed(source, fields: list[Field]) -> Iterator[pa.Table]:
     plain = {name: _read_as(one) for name, one in zip(names, fields, strict=True)}
     try:
         reader = arrow_csv.open_csv(
-            source, arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=names),
+            source,
+            arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=names),
             arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-            arrow_csv.ConvertOptions(column_types=plain, strings_can_be_null=True, quoted_strings_can_be_null=False,
-                                     null_values=[""], true_values=["t"], false_values=["f"]),
+            arrow_csv.ConvertOptions(
+                column_types=plain,
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                null_values=[""],
+                true_values=["t"],
+                false_values=["f"],
+            ),
         )
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):
@@ -200,7 +222,13 @@ def _parsed(source, fields: list[Field]) -> Iterator[pa.Table]:
 def _read_as(one: Field) -> pa.DataType:
     if is_list(one.type) or one.type == pa.large_binary():
         return pa.string()
-    return pa.timestamp("us") if pa.types.is_timestamp(one.type) else one.type if one.type != pa.float16() else pa.float32()
+    return (
+        pa.timestamp("us")
+        if pa.types.is_timestamp(one.type)
+        else one.type
+        if one.type != pa.float16()
+        else pa.float32()
+    )
 
 
 def _made(column: pa.Array, one: Field) -> pa.Array:

@@ -62,7 +62,11 @@ class Imported:
 
 
 def import_file(
-    session: connection, path: Path, name: str, wish: Wish = Wish(), progress: Callable[[int, int | None], None] | None = None
+    session: connection,
+    path: Path,
+    name: str,
+    wish: Wish = Wish(),
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> Imported:
     """Make a table of a file in the space of the session's user; the caller commits.
 
@@ -92,12 +96,17 @@ def _plan(cursor, source: Source, wish: Wish) -> tuple[list[Field], Position | N
     check_types(source.fields)
     position = recognise(source.fields, wish.ra, wish.dec, wish.unit)
     cursor.execute(queries("import")["reserved"])
-    fields, notes = named(source.fields, {word for (word,) in cursor}, position is not None, bool(position and not position.as_is))
+    fields, notes = named(
+        source.fields, {word for (word,) in cursor}, position is not None, bool(position and not position.as_is)
+    )
     if position:
         pair = " and ".join(repr(source.fields[one.number].original) for one in (position.ra, position.dec))
         notes.append(f"{pair} are the position")
-        fields += [Field(one, type_, "", unit, ucd, words, one, derived=True)
-                   for one, type_, unit, ucd, words in _added(pair) if not (position.as_is and one in ("ra", "dec"))]
+        fields += [
+            Field(one, type_, "", unit, ucd, words, one, derived=True)
+            for one, type_, unit, ucd, words in _added(pair)
+            if not (position.as_is and one in ("ra", "dec"))
+        ]
     return fields, position, notes
 
 
@@ -112,7 +121,9 @@ def _added(pair: str) -> list[tuple]:
 
 def _make_table(cursor, name: str, fields: list[Field]) -> str:
     if not 0 < len(name) <= 63 or "\x00" in name:
-        raise Level3Error(f"level3: got the name {name!r}; allowed are 1 to 63 characters", "choose such a name by --as")
+        raise Level3Error(
+            f"level3: got the name {name!r}; allowed are 1 to 63 characters", "choose such a name by --as"
+        )
     cursor.execute(queries("import")["taken"], {"name": name})
     if cursor.fetchone()[0]:
         raise Level3Error(f"level3: there is a product {name} already", "choose another name, or drop that one")
@@ -121,8 +132,7 @@ def _make_table(cursor, name: str, fields: list[Field]) -> str:
     if not home:
         raise Level3Error("level3: you have no space here", "`hven level3 open`")
     relation = f"{home}.t_{secrets.token_hex(8)}"
-    columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(one.name), sql.SQL(one.sql)) for one in fields)
+    columns = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(one.name), sql.SQL(one.sql)) for one in fields)
     table = sql.Identifier(*relation.split("."))
     cursor.execute(sql.SQL("CREATE TABLE {} ({})").format(table, columns))
     for one in fields:
@@ -135,7 +145,11 @@ def _make_table(cursor, name: str, fields: list[Field]) -> str:
 def _comment(one: Field) -> str:
     """A column's COMMENT: description, then unit in brackets, as everywhere in Hven."""
     unit = (one.unit or "").replace("[", "").replace("]", "").replace("\x00", "")[:200]
-    return f"{(one.description or '')[:5000]} [{unit}]".strip().replace("\x00", "") if unit else (one.description or "").replace("\x00", "")
+    return (
+        f"{(one.description or '')[:5000]} [{unit}]".strip().replace("\x00", "")
+        if unit
+        else (one.description or "").replace("\x00", "")
+    )
 
 
 def _load(session, relation: str, source: Source, fields, position, progress) -> tuple[int, list[Bad]]:
@@ -159,8 +173,10 @@ def _check_quota(session: connection) -> None:
         cursor.execute(queries("import")["usage"])
         used, quota, login, over = cursor.fetchone()
     if over:
-        raise Level3Error(f"level3: the import would take {used}, allowed to {login} are {quota}; nothing is imported",
-                          "drop what you no longer need, or ask for a larger quota")
+        raise Level3Error(
+            f"level3: the import would take {used}, allowed to {login} are {quota}; nothing is imported",
+            "drop what you no longer need, or ask for a larger quota",
+        )
 
 
 def _checked(source: Source, fields, position) -> Iterator[tuple[pa.Table, list[Bad]]]:
@@ -184,8 +200,10 @@ def _report(path: Path, bad: list[Bad], report: Path | None) -> None:
         return
     if report is None:
         shown = "; ".join(map(str, bad[:SHOWN])) + ("; …" if len(bad) > SHOWN else "")
-        raise Level3Error(f"level3: {path.name} has {len(bad)} bad rows, nothing is imported: {shown}",
-                          "correct them, or have them left out and listed by --report FILE")
+        raise Level3Error(
+            f"level3: {path.name} has {len(bad)} bad rows, nothing is imported: {shown}",
+            "correct them, or have them left out and listed by --report FILE",
+        )
     with report.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "column", "value", "reason"])
@@ -202,9 +220,13 @@ def _index(cursor, relation: str, position: Position | None, spatial: bool) -> N
 
 
 def _register(cursor, relation: str, name: str, fields: list[Field], description: str | None) -> None:
-    clean = (lambda text: text.replace("\x00", "") if text else text)
+    def clean(text: str | None) -> str | None:
+        return text.replace("\x00", "") if text else text
+
     try:
-        cursor.execute(queries("import")["name"], {"relation": relation, "name": name, "description": clean(description)})
+        cursor.execute(
+            queries("import")["name"], {"relation": relation, "name": name, "description": clean(description)}
+        )
     except psycopg2.errors.UniqueViolation as error:
         raise Level3Error(f"level3: there is a product {name} already", "choose another name") from error
     columns = {

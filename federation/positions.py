@@ -23,7 +23,10 @@ ANGLES = {
 }  # fmt: skip
 """Unit → degrees."""
 SEXAGESIMAL = {"sexagesimal", '"h:m:s"', '"d:m:s"', "h:m:s", "d:m:s", "hms", "dms"}
-PARTS = r"^\s*(?P<sign>[+-]?)\s*(?P<a>\d{1,3})\s*[:hd°\s]\s*(?P<b>[0-5]?\d)\s*[:m'′\s]\s*(?P<c>[0-5]?\d(?:\.\d*)?)\s*[s\"″]?\s*$"
+PARTS = (
+    r"^\s*(?P<sign>[+-]?)\s*(?P<a>\d{1,3})\s*[:hd°\s]\s*"
+    r"(?P<b>[0-5]?\d)\s*[:m'′\s]\s*(?P<c>[0-5]?\d(?:\.\d*)?)\s*[s\"″]?\s*$"
+)
 FRAMES = ("ICRS", "FK5", "")
 
 

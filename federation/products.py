@@ -27,7 +27,8 @@ def register_file(database: str, login: str, file: Path, name: str, description:
     if space.used + size > space.quota:
         raise Level3Error(
             f"level3: {name} would take {space.used + size} bytes, allowed to {login} are {space.quota}",
-            "drop what you no longer need, or ask for a larger quota")
+            "drop what you no longer need, or ask for a larger quota",
+        )
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     kept = hven_home() / "level3" / "files" / login / digest
@@ -49,5 +50,7 @@ def fetch_file(database: str, login: str, owner: str, name: str, target: Path) -
         cursor.execute(queries("spaces")["readable_file"], {"owner": owner, "name": name})
         found = cursor.fetchone()
     if not found:
-        raise Level3Error(f"level3: {login} may read no file {name} of {owner}", "`hven level3 list` shows what there is")
+        raise Level3Error(
+            f"level3: {login} may read no file {name} of {owner}", "`hven level3 list` shows what there is"
+        )
     shutil.copyfile(hven_home() / "level3" / "files" / owner / found[0], target)

@@ -135,14 +135,26 @@ def _fitting(column: pa.Array, type_: pa.DataType) -> tuple[pa.Array, pa.Array |
     if pa.types.is_floating(column.type):
         wrong = pc.is_inf(column) if column.type != pa.float16() else None
         made = column.cast(stored(type_))
-        return made, wrong if wrong is not None and pc.any(wrong).as_py() else None, "allowed are finite numbers, and NaN for NULL"
+        return (
+            made,
+            wrong if wrong is not None and pc.any(wrong).as_py() else None,
+            "allowed are finite numbers, and NaN for NULL",
+        )
     if column.type == pa.uint64():
         wrong = pc.greater(column, (1 << 63) - 1)
-        return pc.if_else(wrong, 0, column).cast(pa.int64()), wrong if pc.any(wrong).as_py() else None, "allowed is below 2^63"
+        return (
+            pc.if_else(wrong, 0, column).cast(pa.int64()),
+            wrong if pc.any(wrong).as_py() else None,
+            "allowed is below 2^63",
+        )
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         wrong = pc.match_substring(column, "\x00")
         return column, wrong if pc.any(wrong).as_py() else None, "allowed are texts without NUL"
-    return column.cast(stored(type_)) if column.type in (pa.int8(), pa.uint8(), pa.uint16(), pa.uint32()) else column, None, ""
+    return (
+        column.cast(stored(type_)) if column.type in (pa.int8(), pa.uint8(), pa.uint16(), pa.uint32()) else column,
+        None,
+        "",
+    )
 
 
 def _fitting_lists(column: pa.Array, type_: pa.DataType) -> tuple[pa.Array, pa.Array | None, str]:
@@ -150,13 +162,17 @@ def _fitting_lists(column: pa.Array, type_: pa.DataType) -> tuple[pa.Array, pa.A
     flat = lists.flatten()
     if not flat.null_count and not (pa.types.is_floating(flat.type) and not pc.all(pc.is_finite(flat)).as_py()):
         return lists, None, ""
+
     def broken(one) -> bool:
         return one is not None and any(v is None or (isinstance(v, float) and not np.isfinite(v)) for v in one)
 
     values = lists.to_pylist()
     wrong = [broken(one) for one in values]
-    return (pa.array([None if no else one for one, no in zip(values, wrong, strict=True)], lists.type), pa.array(wrong),
-            "allowed are arrays of finite numbers")
+    return (
+        pa.array([None if no else one for one, no in zip(values, wrong, strict=True)], lists.type),
+        pa.array(wrong),
+        "allowed are arrays of finite numbers",
+    )
 
 
 def _place(values: dict, columns: list, fields: Sequence[Field], position: Position, note) -> None:
@@ -170,11 +186,20 @@ def _place(values: dict, columns: list, fields: Sequence[Field], position: Posit
         inside = pc.and_(pc.greater_equal(place, low), below)
         allowed = "allowed are 0 <= ra < 360 deg" if which == "ra" else "allowed are -90 <= dec <= 90 deg"
         if angle.scale is None:
-            note(pc.and_(place.is_null(), given.is_valid()), columns[angle.number], field.original,
-                 "allowed are sexagesimal angles such as 12:34:56.7")
+            note(
+                pc.and_(place.is_null(), given.is_valid()),
+                columns[angle.number],
+                field.original,
+                "allowed are sexagesimal angles such as 12:34:56.7",
+            )
         numbers = place.to_numpy(zero_copy_only=False)
         absent = pa.array(np.isnan(numbers.astype(float)))
-        note(pc.and_(pc.invert(pc.fill_null(inside, True)), pc.invert(absent)), columns[angle.number], field.original, allowed)
+        note(
+            pc.and_(pc.invert(pc.fill_null(inside, True)), pc.invert(absent)),
+            columns[angle.number],
+            field.original,
+            allowed,
+        )
         here = np.asarray(pc.fill_null(inside, False).to_numpy(zero_copy_only=False))
         good = here if good is None else good & here
         found[which] = numbers

@@ -176,7 +176,9 @@ def records(login: str, database: str) -> list[tuple]:
         return cursor.fetchall()
 
 
-def share(login: str, database: str, product: str, access: str, readers: Sequence[str], public_from: date | None) -> None:
+def share(
+    login: str, database: str, product: str, access: str, readers: Sequence[str], public_from: date | None
+) -> None:
     """Let others read a product of a user's, or nobody any more.
 
     Parameters
@@ -188,7 +190,13 @@ def share(login: str, database: str, product: str, access: str, readers: Sequenc
     public_from : date or None
         When a private or group product becomes public by itself.
     """
-    values = {"login": login, "product": product, "access": access, "readers": list(readers), "public_from": public_from}
+    values = {
+        "login": login,
+        "product": product,
+        "access": access,
+        "readers": list(readers),
+        "public_from": public_from,
+    }
     with closing(connect(database)) as session, session, session.cursor() as cursor, refusals():
         cursor.execute(queries("spaces")["share"], values)
 

@@ -20,6 +20,7 @@ class Verbs(click.Group):
         "list": "tables:list_",
         "register": "tables:register",
         "fetch": "tables:fetch",
+        "federate": "foreign:federate",
     }
     """Verb → where its command is defined."""
 
@@ -71,8 +72,10 @@ def usage(user: str | None, release: str, as_json: bool) -> None:
     for one in found:
         share = 100 * one.used / one.quota
         until = f"until {one.expires}, then {one.afterwards}" if one.expires else ""
-        click.echo(f"{one.login:24} {one.used:>16,} of {one.quota:,} bytes ({share:.0f} %)  {one.products} products"
-                   f"  {one.state} {until}".rstrip())
+        click.echo(
+            f"{one.login:24} {one.used:>16,} of {one.quota:,} bytes ({share:.0f} %)  {one.products} products"
+            f"  {one.state} {until}".rstrip()
+        )
 
 
 @level3.command()
@@ -97,7 +100,9 @@ def quota(user: str, size: str, release: str, reason: str, cost: str | None) -> 
 @click.option("--then", "afterwards", type=click.Choice(["archive", "drop"]), default="archive", show_default=True)
 @click.option("--reason", help="Why; recorded.")
 @click.option("--cost", help="What it costs; recorded.")
-def expire(user: str | None, release: str, on, never: bool, afterwards: str, reason: str | None, cost: str | None) -> None:
+def expire(
+    user: str | None, release: str, on, never: bool, afterwards: str, reason: str | None, cost: str | None
+) -> None:
     """Set until when a space is kept; without USER, close all whose time is over."""
     from federation import closing
 
@@ -119,7 +124,10 @@ def expire(user: str | None, release: str, on, never: bool, afterwards: str, rea
 def records(user: str, release: str) -> None:
     """Show what was decided on a space, and why."""
     for when, what, allowed, until, reason, cost in spaces.records(user, release):
-        click.echo(f"{when:%Y-%m-%d %H:%M}  {what:8} {allowed:,} bytes until {until or 'no end'}; {reason or '–'}; cost {cost or '–'}")
+        click.echo(
+            f"{when:%Y-%m-%d %H:%M}  {what:8} {allowed:,} bytes until {until or 'no end'};"
+            f" {reason or '–'}; cost {cost or '–'}"
+        )
 
 
 @level3.command()

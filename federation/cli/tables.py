@@ -19,24 +19,22 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--unit", type=click.Choice(["deg", "rad", "hour", "sexagesimal"]), help="Unit of both.")
 @click.option("--report", type=FILE, help="Leave bad rows out and list them here; without, one refuses the file.")
 @click.option("--description", help="What the table is.")
-@click.option("--gist", is_flag=True, help="Give it a GiST index too, for sky_within.")
-def import_(
-    file: Path, name: str, user: str, release: str, ra, dec, unit, report: Path | None, description: str | None, gist: bool
-) -> None:
+@click.option("--spatial", is_flag=True, help="Give it a GiST index too, for sky_within.")
+def import_(file: Path, name: str, user: str, release: str, **wishes) -> None:
     """Make a table of a CSV, ECSV, FITS, VOTable or Parquet file in a user's space."""
     from rich.progress import Progress
 
     from federation.importing import Wish, import_file
     from federation.sessions import as_user
 
-    wish = Wish(ra, dec, unit, report, description, gist)
     with Progress(transient=True) as shown, as_user(release, user) as session:
         task = shown.add_task(file.name, total=None)
-        done = import_file(session, file, name, wish,
-                           lambda rows, total: shown.update(task, completed=rows, total=total))
+        done = import_file(
+            session, file, name, Wish(**wishes), lambda rows, total: shown.update(task, completed=rows, total=total)
+        )
     for note in done.notes:
         click.echo(note)
-    left_out = f", {done.bad} bad rows listed in {report}" if done.bad else ""
+    left_out = f", {done.bad} bad rows listed in {wishes['report']}" if done.bad else ""
     click.echo(f"{name}: {done.rows} rows in {done.relation} of {release}{left_out}")
 
 

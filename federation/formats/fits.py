@@ -57,7 +57,9 @@ def read(path: Path) -> Source:
     rows, width = header["NAXIS2"], header["NAXIS1"]
     size = sum(packed.dtype.itemsize if packed.repeat else 0 for _, packed in columns)
     if width != size or path.stat().st_size < offset + rows * width:
-        raise Level3Error(f"level3: {path.name} is cut short, or its rows are not of the length that it says", "get it anew")
+        raise Level3Error(
+            f"level3: {path.name} is cut short, or its rows are not of the length that it says", "get it anew"
+        )
     kept = [one for one in columns if one[1].repeat]
     return Source([one for one, _ in kept], _batches(path, kept, offset, rows), rows, header.get("EXTNAME"))
 
@@ -70,16 +72,26 @@ def _column(header, number: int) -> tuple[Field, Packed]:
         what = "of variable length" if found and found[2] in "PQ" else f"of type {form}"
         raise Level3Error(
             f"level3: the column {name!r} holds arrays {what}; allowed are L, B, I, J, K, E, D and A of fixed length"
-            if found and found[2] in "PQ" else
-            f"level3: the column {name!r} is {what}; allowed are L, B, I, J, K, E, D and A of fixed length",
+            if found and found[2] in "PQ"
+            else f"level3: the column {name!r} is {what}; allowed are L, B, I, J, K, E, D and A of fixed length",
             "leave it out, or write it as a table of its own with one value a row",
         )
-    packed = Packed(found[2], int(found[1] or 1), float(header.get(f"TSCAL{number}", 1)),
-                    header.get(f"TZERO{number}", 0), header.get(f"TNULL{number}"))
+    packed = Packed(
+        found[2],
+        int(found[1] or 1),
+        float(header.get(f"TSCAL{number}", 1)),
+        header.get(f"TZERO{number}", 0),
+        header.get(f"TNULL{number}"),
+    )
     dim = header.get(f"TDIM{number}")
-    words = {"unit": header.get(f"TUNIT{number}"), "ucd": header.get(f"TUCD{number}"),
-             "description": header.get(f"TCOMM{number}")}
-    kind = " ".join(filter(None, [form, f"TDIM={dim}" if dim else "", f"TNULL={packed.null}" if packed.null is not None else ""]))
+    words = {
+        "unit": header.get(f"TUNIT{number}"),
+        "ucd": header.get(f"TUCD{number}"),
+        "description": header.get(f"TCOMM{number}"),
+    }
+    kind = " ".join(
+        filter(None, [form, f"TDIM={dim}" if dim else "", f"TNULL={packed.null}" if packed.null is not None else ""])
+    )
     return Field(name, _type(packed), kind, **words), packed
 
 
@@ -111,7 +123,8 @@ def _batches(path: Path, columns: list[tuple[Field, Packed]], offset: int, rows:
 def _arrow(cells: np.ndarray, type_: pa.DataType, packed: Packed) -> pa.Array:
     if packed.code == "A":
         plain = pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(cells.dtype.itemsize), len(cells), [None, pa.py_buffer(np.ascontiguousarray(cells))])
+            pa.binary(cells.dtype.itemsize), len(cells), [None, pa.py_buffer(np.ascontiguousarray(cells))]
+        )
         try:
             texts = pc.cast(pc.cast(plain, pa.binary()), pa.string())
         except pa.ArrowException:
@@ -150,7 +163,13 @@ def write(path: Path, sink: Sink, batches: Iterator[pa.Table]) -> None:
     packed = [_pack_as(one, sink) for one in sink.fields]
     header = fits.Header([("XTENSION", "BINTABLE"), ("BITPIX", 8), ("NAXIS", 2)])
     dtype = np.dtype([(str(n), one.dtype) for n, one in enumerate(packed)])
-    for key, value in (("NAXIS1", dtype.itemsize), ("NAXIS2", sink.rows), ("PCOUNT", 0), ("GCOUNT", 1), ("TFIELDS", len(packed))):
+    for key, value in (
+        ("NAXIS1", dtype.itemsize),
+        ("NAXIS2", sink.rows),
+        ("PCOUNT", 0),
+        ("GCOUNT", 1),
+        ("TFIELDS", len(packed)),
+    ):
         header[key] = value
     for number, (one, how) in enumerate(zip(sink.fields, packed, strict=True), 1):
         _describe(header, number, one, how)
@@ -168,7 +187,9 @@ def write(path: Path, sink: Sink, batches: Iterator[pa.Table]) -> None:
             written += len(table)
         file.write(bytes(-file.tell() % CARD))
     if written != sink.rows:
-        raise Level3Error(f"level3: {written} rows came instead of {sink.rows}", "export again: the table changed meanwhile")
+        raise Level3Error(
+            f"level3: {written} rows came instead of {sink.rows}", "export again: the table changed meanwhile"
+        )
 
 
 def _pack_as(one: Field, sink: Sink) -> Packed:
@@ -179,8 +200,9 @@ def _pack_as(one: Field, sink: Sink) -> Packed:
         width = max(sink.widths.get(one.name, 1), int(form[1] or 1) if form and form[2] == "A" else 1)
         return Packed("A", width, 1, 0, None)
     code = WRITTEN[item]
-    zero = next((zero for (known, zero), type_ in UNSIGNED.items()
-                 if known == code and pa.from_numpy_dtype(type_) == item), 0)
+    zero = next(
+        (zero for (known, zero), type_ in UNSIGNED.items() if known == code and pa.from_numpy_dtype(type_) == item), 0
+    )
     repeat = sink.widths.get(one.name, 1) if is_list(one.type) else 1
     least = int(np.iinfo(CODES[code]).min) if code in "BIJK" else 0
     fill = int(null[1]) if null else least if one.name in sink.with_null and code in "BIJK" else None
@@ -204,12 +226,16 @@ def _describe(header, number: int, one: Field, how: Packed) -> None:
 def _cells(column: pa.Array, how: Packed, one: Field) -> np.ndarray:
     if how.code == "A":
         texts = column.cast(pa.string()) if not pa.types.is_large_binary(column.type) else column
-        return np.array([(v or "").encode() if not isinstance(v, bytes) else v for v in texts.to_pylist()], f"S{how.repeat}")
+        return np.array(
+            [(v or "").encode() if not isinstance(v, bytes) else v for v in texts.to_pylist()], f"S{how.repeat}"
+        )
     if is_list(column.type):
         sizes = pc.list_value_length(column)
         if column.null_count or pc.min(sizes).as_py() != how.repeat or pc.max(sizes).as_py() != how.repeat:
-            raise Level3Error(f"level3: the arrays of {one.name} differ in length; FITS allows one length here",
-                              "export to Parquet, ECSV or VOTable")
+            raise Level3Error(
+                f"level3: the arrays of {one.name} differ in length; FITS allows one length here",
+                "export to Parquet, ECSV or VOTable",
+            )
         return _numbers(column.flatten(), how).reshape(-1, how.repeat)
     return _numbers(column, how)
 
@@ -223,9 +249,13 @@ def _numbers(column: pa.Array, how: Packed) -> np.ndarray:
     if how.zero:
         kind = np.dtype(UNSIGNED[how.code, how.zero])
         flip = np.array(1 << (8 * kind.itemsize - 1), f"u{kind.itemsize}")
-        stored = (values.astype(kind).view(f"u{kind.itemsize}") ^ flip).view(np.dtype(CODES[how.code]).newbyteorder("="))
+        stored = (values.astype(kind).view(f"u{kind.itemsize}") ^ flip).view(
+            np.dtype(CODES[how.code]).newbyteorder("=")
+        )
     else:
         stored = values.astype(np.dtype(CODES[how.code]).newbyteorder("="))
     if how.code in "ED":
         return np.where(missing, np.nan, stored).astype(CODES[how.code])
-    return (np.where(missing, how.null if how.null is not None else 0, stored) if missing.any() else stored).astype(CODES[how.code])
+    return (np.where(missing, how.null if how.null is not None else 0, stored) if missing.any() else stored).astype(
+        CODES[how.code]
+    )

@@ -37,15 +37,13 @@ def _readable(type_: pa.DataType) -> pa.DataType:
         return _readable(type_.value_type)
     if pa.types.is_timestamp(type_):
         return pa.timestamp("us", "UTC" if type_.tz else None)
-    if pa.types.is_date(type_):
-        return pa.timestamp("us")
     if is_list(type_):
         return pa.large_list(type_.value_type)
-    if pa.types.is_decimal(type_):
-        return pa.float64()
-    if pa.types.is_fixed_size_binary(type_):
-        return pa.large_binary()
-    return type_
+    plainer = {
+        pa.types.is_date: pa.timestamp("us"), pa.types.is_decimal: pa.float64(),
+        pa.types.is_fixed_size_binary: pa.large_binary(),
+    }  # fmt: skip
+    return next((instead for is_such, instead in plainer.items() if is_such(type_)), type_)
 
 
 def _by_astropy(schema: pa.Schema) -> dict[str, dict]:
@@ -82,21 +80,31 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
         try:
             columns.append(plain if plain.type == wanted.type else plain.cast(wanted.type))
         except pa.ArrowException as error:
-            raise Level3Error(f"level3: the column {wanted.name!r} can't be read ({error})", "convert it first") from error
+            raise Level3Error(
+                f"level3: the column {wanted.name!r} can't be read ({error})", "convert it first"
+            ) from error
     return pa.Table.from_arrays(columns, schema=schema)
 
 
 def write(path: Path, sink: Sink, batches: Iterator[pa.Table]) -> None:
     """Write a file; a column that came from Parquet has the type again that it had."""
     types = [_as_it_was(one) for one in sink.fields]
-    schema = pa.schema([
-        pa.field(one.original, type_, metadata={key: value for key in ("unit", "ucd", "description")
-                                                if (value := getattr(one, key))})
-        for one, type_ in zip(sink.fields, types, strict=True)
-    ], metadata={"description": sink.description} if sink.description else None)
+    schema = pa.schema(
+        [
+            pa.field(
+                one.original,
+                type_,
+                metadata={key: value for key in ("unit", "ucd", "description") if (value := getattr(one, key))},
+            )
+            for one, type_ in zip(sink.fields, types, strict=True)
+        ],
+        metadata={"description": sink.description} if sink.description else None,
+    )
     with pq.ParquetWriter(path, schema) as writer:
         for table in batches:
-            columns = [column.combine_chunks().cast(one.type) for column, one in zip(table.columns, schema, strict=True)]
+            columns = [
+                column.combine_chunks().cast(one.type) for column, one in zip(table.columns, schema, strict=True)
+            ]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 

@@ -55,8 +55,9 @@ def read(path: Path) -> Source:
         fields = [_from_sidecar(name, about["columns"].get(name, {})) for name in names]
         return Source(fields, batches, None, about.get("description"), bad)
     first = next(batches, None)
-    fields = [Field(name, _guess(first.column(n).slice(0, SAMPLE)) if first else pa.string())
-              for n, name in enumerate(names)]
+    fields = [
+        Field(name, _guess(first.column(n).slice(0, SAMPLE)) if first else pa.string()) for n, name in enumerate(names)
+    ]
     return Source(fields, _again(first, batches), None, None, bad)
 
 
@@ -73,35 +74,54 @@ def _header(file) -> tuple[dict, str, str]:
     try:
         found = meta.get_header_from_yaml([one for one in comments if not one.startswith("%")])
     except Exception as error:  # whatever a strange header makes YAML raise
-        raise Level3Error(f"level3: the header of the ECSV can't be read ({error})".replace("\n", " "), "mend it") from error
+        raise Level3Error(
+            f"level3: the header of the ECSV can't be read ({error})".replace("\n", " "), "mend it"
+        ) from error
     return dict(found) | {"lines": len(comments)}, line, found.get("delimiter", " ")
 
 
 def _declared(path: Path, names: Sequence[str], described: dict) -> list[Field]:
     columns = {one["name"]: one for one in described.get("datatype", [])}
     if list(columns) != list(names):
-        raise Level3Error(f"level3: {path.name} declares the columns {list(columns)} and has {list(names)}", "mend its header")
+        raise Level3Error(
+            f"level3: {path.name} declares the columns {list(columns)} and has {list(names)}", "mend its header"
+        )
     fields = []
     for name, one in columns.items():
         subtype = str(one.get("subtype", ""))
         shaped = re.fullmatch(r"(\w+)\[(.*)\]", subtype)
         item = ECSV_TYPES.get(shaped[1] if shaped else one["datatype"])
         if item is None or (subtype and not shaped):
-            raise Level3Error(f"level3: the column {name!r} is of type {subtype or one['datatype']}, which is not read",
-                              "leave it out")
+            raise Level3Error(
+                f"level3: the column {name!r} is of type {subtype or one['datatype']}, which is not read",
+                "leave it out",
+            )
         about = one.get("meta") or {}
         unit = one.get("unit")
-        fields.append(Field(name, pa.large_list(item) if shaped else item, subtype or one["datatype"],
-                            str(unit) if unit is not None else None, about.get("ucd"), one.get("description")))
+        fields.append(
+            Field(
+                name,
+                pa.large_list(item) if shaped else item,
+                subtype or one["datatype"],
+                str(unit) if unit is not None else None,
+                about.get("ucd"),
+                one.get("description"),
+            )
+        )
     return fields
 
 
 def _from_sidecar(name: str, about: dict) -> Field:
     inner = about.get("type", "string").removesuffix("[]")
-    item = {str(one): one for one in [*ECSV_TYPES.values(), pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.large_binary()]}
+    item = {
+        str(one): one
+        for one in [*ECSV_TYPES.values(), pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.large_binary()]
+    }
     type_ = item.get(inner, pa.string())
     words = {key: about.get(key) for key in ("unit", "ucd", "description")}
-    return Field(name, pa.large_list(type_) if about.get("type", "").endswith("[]") else type_, about.get("kind", ""), **words)
+    return Field(
+        name, pa.large_list(type_) if about.get("type", "").endswith("[]") else type_, about.get("kind", ""), **words
+    )
 
 
 def _batches(path: Path, columns: int, skip: int, delimiter: str, bad: list) -> Iterator[pa.Table]:
@@ -116,15 +136,21 @@ def _batches(path: Path, columns: int, skip: int, delimiter: str, bad: list) -> 
             path,
             arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK, skip_rows=skip, column_names=names),
             arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refused),
-            arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True,
-                                     null_values=[""], quoted_strings_can_be_null=delimiter != ","),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=True,
+                null_values=[""],
+                quoted_strings_can_be_null=delimiter != ",",
+            ),
         )
         for batch in reader:
             yield pa.Table.from_batches([batch])
     except pa.ArrowException as error:
         if "Empty CSV" in str(error):
             return
-        raise Level3Error(f"level3: {path.name} can't be read ({error})".replace("\n", " ")[:500], "look at the file") from error
+        raise Level3Error(
+            f"level3: {path.name} can't be read ({error})".replace("\n", " ")[:500], "look at the file"
+        ) from error
 
 
 def _again(first: pa.Table | None, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -137,7 +163,12 @@ def _guess(values: pa.ChunkedArray) -> pa.DataType:
     present = values.drop_null()
     if not len(present):
         return pa.string()
-    for pattern, type_ in ((INTEGER, pa.int64()), (FLOAT, pa.float64()), (BOOLEAN, pa.bool_()), (TIME, pa.timestamp("us"))):
+    for pattern, type_ in (
+        (INTEGER, pa.int64()),
+        (FLOAT, pa.float64()),
+        (BOOLEAN, pa.bool_()),
+        (TIME, pa.timestamp("us")),
+    ):
         # A few wrong rows must not make a column of numbers one of texts.
         if pc.mean(pc.cast(pc.match_substring_regex(present, pattern), pa.float64())).as_py() > 0.99:
             return type_
@@ -155,7 +186,9 @@ def write(path: Path, sink: Sink, batches: Iterator[pa.Table]) -> None:
             sidecar(path).write_text(json.dumps(_sidecar(sink), indent=1))
         line = (" " if is_ecsv else ",").join(_quoted(name, is_ecsv) for name in names) + "\n"
         file.write(line.encode())
-        options = arrow_csv.WriteOptions(include_header=False, delimiter=" " if is_ecsv else ",", quoting_style="needed")
+        options = arrow_csv.WriteOptions(
+            include_header=False, delimiter=" " if is_ecsv else ",", quoting_style="needed"
+        )
         for table in batches:
             columns = [_as_text(column.combine_chunks()) for column in table.columns]
             data = pa.Table.from_arrays(columns, [str(n) for n in range(len(columns))])
@@ -166,7 +199,11 @@ def write(path: Path, sink: Sink, batches: Iterator[pa.Table]) -> None:
 
 
 def _quoted(name: str, is_ecsv: bool) -> str:
-    return '"' + name.replace('"', '""') + '"' if re.search(r'[\s",#]' if is_ecsv else r'[\s",]', name) or not name else name
+    return (
+        '"' + name.replace('"', '""') + '"'
+        if re.search(r'[\s",#]' if is_ecsv else r'[\s",]', name) or not name
+        else name
+    )
 
 
 def _as_text(column: pa.Array) -> pa.Array:
@@ -204,8 +241,9 @@ def _ecsv_header(sink: Sink) -> str:
             described["meta"] = {"ucd": one.ucd}
         columns.append(described)
     about = {"meta": {"description": sink.description}} if sink.description else {}
-    text = yaml.safe_dump({"datatype": columns} | about, sort_keys=False, default_flow_style=None, width=10_000,
-                          allow_unicode=True)
+    text = yaml.safe_dump(
+        {"datatype": columns} | about, sort_keys=False, default_flow_style=None, width=10_000, allow_unicode=True
+    )
     return "".join(f"# {line}\n" for line in ["%ECSV 1.0", "---", *text.splitlines()])
 
 
@@ -220,7 +258,10 @@ def _sidecar(sink: Sink) -> dict:
     columns = {}
     for one in sink.fields:
         inner = one.type.value_type if is_list(one.type) else one.type
-        about = {"type": f"{inner}{'[]' * is_list(one.type)}", "kind": one.kind or None,
-                 **{key: getattr(one, key) for key in ("unit", "ucd", "description")}}
+        about = {
+            "type": f"{inner}{'[]' * is_list(one.type)}",
+            "kind": one.kind or None,
+            **{key: getattr(one, key) for key in ("unit", "ucd", "description")},
+        }
         columns[one.original] = {key: value for key, value in about.items() if value}
     return {"description": sink.description, "columns": columns}

@@ -1,6 +1,6 @@
 """VOTable 1.4: TABLEDATA, read and written row by row. An XML file's entities are not followed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
@@ -13,7 +13,8 @@ from federation.errors import Level3Error
 from federation.formats import BATCH, Sink, Source
 
 TYPES = {
-    "boolean": pa.bool_(), "bit": pa.bool_(), "unsignedByte": pa.uint8(), "short": pa.int16(), "int": pa.int32(), "long": pa.int64(),
+    "boolean": pa.bool_(), "bit": pa.bool_(), "unsignedByte": pa.uint8(), "short": pa.int16(),
+    "int": pa.int32(), "long": pa.int64(),
     "float": pa.float32(), "double": pa.float64(), "char": pa.string(), "unicodeChar": pa.string(),
 }  # fmt: skip
 WRITTEN = {
@@ -41,7 +42,9 @@ def _refuse_entities(path: Path) -> None:
     def entity(name, *_):
         raise Level3Error(
             f"level3: {path.name} declares the entity {name!r}; allowed are none, since they reach outside the file"
-            " or grow without end", "take the declaration out")
+            " or grow without end",
+            "take the declaration out",
+        )
 
     parser = expat.ParserCreate()
     parser.EntityDeclHandler = entity
@@ -77,8 +80,10 @@ def _head(path: Path, events: Iterator[tuple]) -> tuple[list[Field], str | None,
             elif not fields:
                 description = data.strip()
         elif begins and name in ("BINARY", "BINARY2", "FITS"):
-            raise Level3Error(f"level3: {path.name} has its rows as {name}; allowed is TABLEDATA",
-                              "write it as TABLEDATA, such as by `stilts tcopy ofmt=votable-tabledata`")
+            raise Level3Error(
+                f"level3: {path.name} has its rows as {name}; allowed is TABLEDATA",
+                "write it as TABLEDATA, such as by `stilts tcopy ofmt=votable-tabledata`",
+            )
         elif begins and name == "TABLEDATA":
             if not fields:
                 raise Level3Error(f"level3: {path.name} declares no columns", "mend the file")
@@ -89,12 +94,16 @@ def _head(path: Path, events: Iterator[tuple]) -> tuple[list[Field], str | None,
 def _field(one: dict) -> Field:
     name, datatype, size = one.get("name") or one.get("ID", ""), one.get("datatype"), one.get("arraysize")
     if datatype not in TYPES:
-        raise Level3Error(f"level3: the column {name!r} is of type {datatype}; allowed are {', '.join(TYPES)}", "leave it out")
+        raise Level3Error(
+            f"level3: the column {name!r} is of type {datatype}; allowed are {', '.join(TYPES)}", "leave it out"
+        )
     type_ = TYPES[datatype]
     if size and size != "1" and type_ != pa.string():
         type_ = pa.large_list(type_)
     if type_ == pa.string() and size and "x" in size:
-        raise Level3Error(f"level3: the column {name!r} holds arrays of texts, which no table here takes", "leave it out")
+        raise Level3Error(
+            f"level3: the column {name!r} holds arrays of texts, which no table here takes", "leave it out"
+        )
     if one.get("xtype") == "timestamp":
         type_ = pa.timestamp("us")
     kind = f"{datatype} {size or ''} {one.get('xtype', '')}".rstrip()
@@ -108,13 +117,18 @@ def _batches(path: Path, events: Iterator[tuple], fields: list[Field], nulls: li
         for begins, name, data, place in events:
             if begins:
                 if name not in ("TD", "TR"):
-                    raise Level3Error(f"level3: {path.name} has {name} amid its rows, in line {place[0]}", "mend the file")
+                    raise Level3Error(
+                        f"level3: {path.name} has {name} amid its rows, in line {place[0]}", "mend the file"
+                    )
             elif name == "TD":
                 cells.append(data)
             elif name == "TR":
                 if len(cells) % width:
-                    raise Level3Error(f"level3: {path.name}, line {place[0]}: a row has {len(cells) % width} cells,"
-                                      f" allowed are {width}", "mend the file")
+                    raise Level3Error(
+                        f"level3: {path.name}, line {place[0]}: a row has {len(cells) % width} cells,"
+                        f" allowed are {width}",
+                        "mend the file",
+                    )
                 if len(cells) >= BATCH * width:
                     yield _table(cells, names, nulls)
                     cells = []
@@ -138,15 +152,19 @@ def _table(cells: list[str], names: list[str], nulls: list[str | None]) -> pa.Ta
 def write(path: Path, sink: Sink, batches: Iterator[pa.Table]) -> None:
     """Write a file; NULL is an empty cell, as an empty text is."""
     with path.open("w", encoding="utf-8") as file:
-        file.write('<?xml version="1.0" encoding="UTF-8"?>\n'
-                   '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">\n<RESOURCE type="results">\n<TABLE>\n')
+        file.write(
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">\n<RESOURCE type="results">\n<TABLE>\n'
+        )
         if sink.description:
             file.write(f"<DESCRIPTION>{escape(sink.description)}</DESCRIPTION>\n")
         file.writelines(_declaration(one) for one in sink.fields)
         file.write("<DATA>\n<TABLEDATA>\n")
         for table in batches:
-            columns = [_texts(column.combine_chunks(), "10" if one.kind.startswith("bit") else "TF")
-                       for column, one in zip(table.columns, sink.fields, strict=True)]
+            columns = [
+                _texts(column.combine_chunks(), "10" if one.kind.startswith("bit") else "TF")
+                for column, one in zip(table.columns, sink.fields, strict=True)
+            ]
             file.writelines(f"<TR><TD>{'</TD><TD>'.join(row)}</TD></TR>\n" for row in zip(*columns, strict=True))
         file.write("</TABLEDATA>\n</DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
 
@@ -158,7 +176,14 @@ def _declaration(one: Field) -> str:
         datatype = WRITTEN.get(item, "char")
         size = "*" if is_list(one.type) or item not in WRITTEN else ""
         xtype = "timestamp" if pa.types.is_timestamp(item) else ""
-    pairs = {"name": one.original, "datatype": datatype, "arraysize": size, "xtype": xtype, "unit": one.unit, "ucd": one.ucd}
+    pairs = {
+        "name": one.original,
+        "datatype": datatype,
+        "arraysize": size,
+        "xtype": xtype,
+        "unit": one.unit,
+        "ucd": one.ucd,
+    }
     attributes = " ".join(f"{key}={quoteattr(value)}" for key, value in pairs.items() if value)
     inside = f"<DESCRIPTION>{escape(one.description)}</DESCRIPTION>" if one.description else ""
     return f"<FIELD {attributes}>{inside}</FIELD>\n"
@@ -169,15 +194,19 @@ def _texts(column: pa.Array, booleans: str = "TF") -> list[str]:
     if is_list(type_):
         inner = [_texts(pa.array(one or [], type_.value_type)) for one in column.to_pylist()]
         return [" ".join(one) for one in inner]
+    write = _writer(type_, booleans)
+    return ["" if one is None else write(one) for one in column.to_pylist()]
+
+
+def _writer(type_: pa.DataType, booleans: str) -> Callable:
+    """Return what writes one value."""
     if pa.types.is_boolean(type_):
-        return ["" if one is None else booleans[0] if one else booleans[1] for one in column.to_pylist()]
+        return lambda one: booleans[0] if one else booleans[1]
     if pa.types.is_floating(type_):
         dtype = np.dtype(type_.to_pandas_dtype()).type
-        return ["" if one is None else str(dtype(one)) for one in column.to_pylist()]
+        return lambda one: str(dtype(one))
     if pa.types.is_timestamp(type_):
-        return ["" if one is None else one.isoformat(timespec="microseconds") for one in column.to_pylist()]
+        return lambda one: one.isoformat(timespec="microseconds")
     if pa.types.is_string(type_) or pa.types.is_large_string(type_):
-        return ["" if one is None else escape(one) for one in column.to_pylist()]
-    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_):
-        return ["" if one is None else one.hex() for one in column.to_pylist()]
-    return ["" if one is None else str(one) for one in column.to_pylist()]
+        return escape
+    return bytes.hex if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) else str

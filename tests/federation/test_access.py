@@ -25,7 +25,8 @@ STATEMENTS = {
     "ALTER": "ALTER TABLE user_alice.secret ADD y int",
     "DROP": "DROP TABLE user_alice.secret",
     "INDEX": "CREATE INDEX ON user_alice.secret (x)",
-    "TRIGGER": "CREATE TRIGGER t BEFORE INSERT ON user_alice.secret EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "TRIGGER": "CREATE TRIGGER t BEFORE INSERT ON user_alice.secret"
+    " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
     "EXPLAIN": "EXPLAIN SELECT * FROM user_alice.secret",
     "COMMENT": "COMMENT ON TABLE user_alice.secret IS 'x'",
     "GRANT": "GRANT SELECT ON user_alice.secret TO bob",
@@ -77,7 +78,9 @@ def test_nothing_of_it_shows(secret, who):
         assert outcome(session, "SELECT * FROM pg_stats WHERE tablename = 'secret'") == []
         assert outcome(session, "SELECT * FROM pg_stats_ext") == []
         assert outcome(session, "SELECT * FROM level3.tables") == []
-        assert outcome(session, "SELECT query FROM pg_stat_activity WHERE usename = 'alice' AND query LIKE '%%x%%'") == []
+        assert (
+            outcome(session, "SELECT query FROM pg_stat_activity WHERE usename = 'alice' AND query LIKE '%%x%%'") == []
+        )
 
 
 def test_the_owner_sees_it(secret):
@@ -134,12 +137,20 @@ def test_readers_must_exist(secret, readers):
 def test_a_lane_can_do_what_its_user_may_and_no_more(secret, release):
     with as_user(release, "bob") as session:
         assert outcome(session, "SELECT current_user, session_user, level3.me()") == [("bob", "hven_job_bob", "bob")]
-        for statement in ("SET ROLE alice", "SET SESSION AUTHORIZATION postgres", "SELECT * FROM user_alice.secret",
-                          "ALTER ROLE hven_job_bob SUPERUSER", "SELECT set_config('role', 'postgres', false)"):
+        for statement in (
+            "SET ROLE alice",
+            "SET SESSION AUTHORIZATION postgres",
+            "SELECT * FROM user_alice.secret",
+            "ALTER ROLE hven_job_bob SUPERUSER",
+            "SELECT set_config('role', 'postgres', false)",
+        ):
             assert outcome(session, statement) == REFUSED
         assert outcome(session, "RESET ROLE; SELECT * FROM user_alice.secret") == REFUSED
-        assert outcome(session, "CREATE TABLE of_a_lane AS SELECT 1; SELECT relowner::regrole::text FROM pg_class"
-                                " WHERE relname = 'of_a_lane'") == [("bob",)]
+        assert outcome(
+            session,
+            "CREATE TABLE of_a_lane AS SELECT 1; SELECT relowner::regrole::text FROM pg_class"
+            " WHERE relname = 'of_a_lane'",
+        ) == [("bob",)]
 
 
 def test_a_space_is_for_level3_users_in_what_they_may_enter(release, hub):
@@ -174,7 +185,9 @@ def test_a_mini_release_is_closed_to_all_of_them(release):
 
 
 def test_terms_are_recorded_with_reason_and_cost(release):
-    spaces.set_terms("alice", release, "quota", spaces.Terms(spaces.size("40 MB"), None, "archive", "a catalogue of voids", "12 EUR"))
+    spaces.set_terms(
+        "alice", release, "quota", spaces.Terms(spaces.size("40 MB"), None, "archive", "a catalogue of voids", "12 EUR")
+    )
     *_, last = spaces.records("alice", release)
     assert last[1:] == ("quota", 40 << 20, None, "a catalogue of voids", "12 EUR")
 

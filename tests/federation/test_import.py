@@ -19,7 +19,7 @@ from federation.sessions import as_user
 def catalogue(rows=7):
     """A table with every kind of column, units, a UCD, masked values."""
     rng = np.random.default_rng(1)
-    table = Table(meta={"description": "Clusters <&> \"friends\""})
+    table = Table(meta={"description": 'Clusters <&> "friends"'})
     table["RAJ2000"] = rng.uniform(0, 360, rows)
     table["DEJ2000"] = rng.uniform(-90, 90, rows)
     table["RAJ2000"].unit = table["DEJ2000"].unit = "deg"
@@ -29,14 +29,14 @@ def catalogue(rows=7):
     table["small"] = np.arange(rows, dtype="i2")
     table["byte"] = np.arange(rows, dtype="u1") + 200
     table["select"] = np.arange(rows) % 2 == 0
-    table["name"] = [f"Abell {i}" if i else "Fünf, \"six\"" for i in range(rows)]
+    table["name"] = [f"Abell {i}" if i else 'Fünf, "six"' for i in range(rows)]
     table["Mass (1e14)"].description = "Mass within r200"
     return table
 
 
-def through(release, path, out, wish=Wish()):
+def through(release, path, out, wish=None):
     with as_user(release, "alice") as session:
-        done = import_file(session, path, "mine", wish)
+        done = import_file(session, path, "mine", wish or Wish())
         rows = export_table(session, "mine", out)
     assert rows == done.rows
     return done
@@ -101,12 +101,18 @@ def test_csv_tells_an_empty_text_from_none(release, tmp_path):
 
 
 def test_every_type_of_parquet_comes_back(release, tmp_path):
-    table = pa.table({
-        "u8": pa.array([0, 255, None], pa.uint8()), "u64": pa.array([0, 1 << 62, None], pa.uint64()),
-        "f": pa.array([0.1, None, -1e300]), "t": pa.array([0, 1, None], pa.timestamp("us", "UTC")),
-        "s": ["", None, "x\ny"], "b": pa.array([b"", b"\x00\xff", None]), "l": [[1.5, 2.0], [], None],
-        "d": pa.array(["a", None, "b"]).dictionary_encode(),
-    })
+    table = pa.table(
+        {
+            "u8": pa.array([0, 255, None], pa.uint8()),
+            "u64": pa.array([0, 1 << 62, None], pa.uint64()),
+            "f": pa.array([0.1, None, -1e300]),
+            "t": pa.array([0, 1, None], pa.timestamp("us", "UTC")),
+            "s": ["", None, "x\ny"],
+            "b": pa.array([b"", b"\x00\xff", None]),
+            "l": [[1.5, 2.0], [], None],
+            "d": pa.array(["a", None, "b"]).dictionary_encode(),
+        }
+    )
     pq.write_table(table, tmp_path / "in.parquet")
     through(release, tmp_path / "in.parquet", tmp_path / "out.parquet")
     back = pq.read_table(tmp_path / "out.parquet")
@@ -123,15 +129,18 @@ def positions(release):
         return cursor.fetchall()
 
 
-@pytest.mark.parametrize(("header", "row", "wish"), [
-    ("ra,dec", "150.25,-2.5", {}),
-    ("RA_ICRS,DE_ICRS", "150.25,-2.5", {}),
-    ("alpha_j2000,delta_j2000", "10:01:00,-02:30:00", {}),
-    ("RAJ2000,DEJ2000", "10 01 00.0,-02 30 00", {}),
-    ("ra,dec", "10h01m00s,-02d30m00s", {}),
-    ("x,y", f"{np.radians(150.25)},{np.radians(-2.5)}", {"ra": "x", "dec": "y", "unit": "rad"}),
-    ("x,y", "10.016666666666667,-0.16666666666666666", {"ra": "x", "dec": "y", "unit": "hour"}),
-])
+@pytest.mark.parametrize(
+    ("header", "row", "wish"),
+    [
+        ("ra,dec", "150.25,-2.5", {}),
+        ("RA_ICRS,DE_ICRS", "150.25,-2.5", {}),
+        ("alpha_j2000,delta_j2000", "10:01:00,-02:30:00", {}),
+        ("RAJ2000,DEJ2000", "10 01 00.0,-02 30 00", {}),
+        ("ra,dec", "10h01m00s,-02d30m00s", {}),
+        ("x,y", f"{np.radians(150.25)},{np.radians(-2.5)}", {"ra": "x", "dec": "y", "unit": "rad"}),
+        ("x,y", "10.016666666666667,-0.16666666666666666", {"ra": "x", "dec": "y", "unit": "hour"}),
+    ],
+)
 def test_positions_are_recognised_or_told(release, tmp_path, header, row, wish):
     (tmp_path / "in.csv").write_text(f"{header}\n{row}\n")
     through(release, tmp_path / "in.csv", tmp_path / "out.csv", Wish(**wish))
@@ -158,24 +167,33 @@ def nothing_left(release):
         assert cursor.fetchone() == (0,)
 
 
-def refused(release, path, message, wish=Wish()):
+def refused(release, path, message, wish=None):
     with pytest.raises(Level3Error, match=message), as_user(release, "alice") as session:
-        import_file(session, path, "mine", wish)
+        import_file(session, path, "mine", wish or Wish())
 
 
 XML = """<?xml version="1.0"?>{}<VOTABLE version="1.4"><RESOURCE><TABLE><FIELD name="a" datatype="int"/>
 <DATA><TABLEDATA><TR><TD>{}</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"""
 FILES = {
-    "external.vot": (XML.format('<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>', "&e;"), "declares the entity 'e'"),
+    "external.vot": (
+        XML.format('<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>', "&e;"),
+        "declares the entity 'e'",
+    ),
     "bomb.vot": (XML.format('<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]>', "&b;"), "declares the entity 'a'"),
     "cut.vot": (XML.format("", "1")[:-40], "no element found|can't be read"),
-    "binary.vot": (XML.format("", "1").replace("TABLEDATA", "BINARY2"), "has its rows as BINARY2; allowed is TABLEDATA"),
+    "binary.vot": (
+        XML.format("", "1").replace("TABLEDATA", "BINARY2"),
+        "has its rows as BINARY2; allowed is TABLEDATA",
+    ),
     "text.vot": ("nonsense", "is no VOTable"),
     "word.vot": (XML.format("", "one"), "row 1: a is 'one', no int32"),
     "double.csv": ("a,b,a\n1,2,3\n", "has the column 'a' more than once"),
     "far.csv": ("ra,dec\n1,2\n400,2\n", "row 2: ra is '400', allowed are 0 <= ra < 360 deg"),
     "low.csv": ("ra,dec\n1,-90.001\n", "row 1: dec is '-90.001', allowed are -90 <= dec <= 90"),
-    "mixed.csv": ("ra,dec\n10:01:00,2\n" + "10:02:00,3\n" * 300 + "150.2,4\n", "row 302: ra is '150.2', allowed are sexagesimal"),
+    "mixed.csv": (
+        "ra,dec\n10:01:00,2\n" + "10:02:00,3\n" * 300 + "150.2,4\n",
+        "row 302: ra is '150.2', allowed are sexagesimal",
+    ),
     "nul.csv": ("a,b\n1,x\x00y\n", "b is 'x\\\\x00y', allowed are texts without NUL"),
     "ragged.csv": ("a,b\n1,2\n3\n4,5,6\n", "2 bad rows"),
     "empty.csv": ("", "has no line of names"),
@@ -183,7 +201,10 @@ FILES = {
     "text.fits": ("nonsense", "is no FITS file"),
     "text.parquet": ("nonsense", "is no Parquet file"),
     "x.docx": ("", "ends in .docx; allowed are"),
-    "wrong.ecsv": ("# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: complex128}\na\n1\n", "of type complex128"),
+    "wrong.ecsv": (
+        "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: complex128}\na\n1\n",
+        "of type complex128",
+    ),
 }
 
 
@@ -221,9 +242,15 @@ def test_three_bad_rows_in_many_go_to_a_report_if_asked(release, tmp_path):
 def test_reserved_names_are_changed_and_told(release, tmp_path):
     (tmp_path / "in.csv").write_text("select,User,ctid,1st,a b,A_B,\n1,2,3,4,5,6,7\n")
     done = through(release, tmp_path / "in.csv", tmp_path / "out.csv")
-    assert done.notes == ["'select' is stored as select_", "'User' is stored as user_", "'ctid' is stored as ctid_",
-                          "'1st' is stored as c_1st", "'a b' is stored as a_b", "'A_B' is stored as a_b_2",
-                          "'' is stored as column_7"]
+    assert done.notes == [
+        "'select' is stored as select_",
+        "'User' is stored as user_",
+        "'ctid' is stored as ctid_",
+        "'1st' is stored as c_1st",
+        "'a b' is stored as a_b",
+        "'A_B' is stored as a_b_2",
+        "'' is stored as column_7",
+    ]
     assert (tmp_path / "out.csv").read_text().startswith('select,User,ctid,1st,"a b",A_B,')
 
 

@@ -20,7 +20,7 @@ DDL = {
     "materialised view": f"CREATE MATERIALIZED VIEW big AS {WIDE.format(rows=TOO_MANY)}",
     "temporary table": f"CREATE TEMPORARY TABLE big AS {WIDE.format(rows=TOO_MANY)}",
     "TOAST": "CREATE TABLE big AS SELECT string_agg(md5(random()::text || i), '') AS t"
-             " FROM generate_series(1, 1000000) i GROUP BY i % 300",
+    " FROM generate_series(1, 1000000) i GROUP BY i % 300",
 }
 
 
@@ -78,8 +78,10 @@ def write(how, session):
         elif how == "COPY":
             cursor.copy_expert("COPY t FROM STDIN", Long())
         elif how == "INSERT into TOAST":
-            cursor.execute("INSERT INTO t SELECT (SELECT string_agg(md5(random()::text || i || j), '')"
-                           " FROM generate_series(1, 3000) j) FROM generate_series(1, 1000000) i")
+            cursor.execute(
+                "INSERT INTO t SELECT (SELECT string_agg(md5(random()::text || i || j), '')"
+                " FROM generate_series(1, 3000) j) FROM generate_series(1, 1000000) i"
+            )
         elif how == "INSERT into what the transaction made":
             cursor.execute("CREATE TABLE fresh (t text)")
             cursor.execute(f"INSERT INTO fresh {WIDE.format(rows=3_000_000)}")
@@ -109,8 +111,15 @@ class Long:
         return ("x" * 999 + "\n") * 100 if self.left >= 0 else ""
 
 
-WRITERS = ["INSERT", "COPY", "INSERT into TOAST", "INSERT into what the transaction made", "UPDATE",
-           "INSERT into what the transaction truncated", "INSERT into a temporary table"]
+WRITERS = [
+    "INSERT",
+    "COPY",
+    "INSERT into TOAST",
+    "INSERT into what the transaction made",
+    "UPDATE",
+    "INSERT into what the transaction truncated",
+    "INSERT into a temporary table",
+]
 
 
 @pytest.mark.parametrize("how", WRITERS)
@@ -132,8 +141,13 @@ def test_many_small_writes_are_stopped_by_taking_the_right(release, sweeper):
                 for _ in range(1000):
                     cursor.execute(f"INSERT INTO t {WIDE.format(rows=200)}")
             time.sleep(0.3)
-            for statement in ("INSERT INTO t VALUES ('x')", "UPDATE t SET t = ''", "GRANT INSERT ON t TO alice",
-                              "CREATE TABLE u ()", "ALTER TABLE t ADD COLUMN u text DEFAULT 'x'"):
+            for statement in (
+                "INSERT INTO t VALUES ('x')",
+                "UPDATE t SET t = ''",
+                "GRANT INSERT ON t TO alice",
+                "CREATE TABLE u ()",
+                "ALTER TABLE t ADD COLUMN u text DEFAULT 'x'",
+            ):
                 with pytest.raises(psycopg2.Error):
                     cursor.execute(statement)
             cursor.execute("TRUNCATE t")
@@ -142,8 +156,7 @@ def test_many_small_writes_are_stopped_by_taking_the_right(release, sweeper):
     assert spaces.space(release, "alice").state == "open"
 
 
-@pytest.mark.parametrize("statement", [
-    "SELECT lo_from_bytea(0, 'x')", "SELECT lo_create(0)", "SELECT lo_creat(-1)"])
+@pytest.mark.parametrize("statement", ["SELECT lo_from_bytea(0, 'x')", "SELECT lo_create(0)", "SELECT lo_creat(-1)"])
 def test_large_objects_are_refused(release, statement):
     with closing(login("alice")) as session:
         assert outcome(session, statement) == "42501"
@@ -153,14 +166,17 @@ LONG = "DO $$ BEGIN EXECUTE '{} ' || quote_literal({}); END $$"
 X = "repeat('x', 2000000)"
 
 
-@pytest.mark.parametrize("statement", [
-    LONG.format("COMMENT ON TABLE t IS", X),
-    LONG.format("CREATE FUNCTION f() RETURNS text LANGUAGE sql RETURN", X),
-    LONG.format("CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS", f"'BEGIN --' || {X} || chr(10) || ' END'"),
-    LONG.format("CREATE VIEW v AS SELECT", X),
-    LONG.format("ALTER TABLE t ALTER t SET DEFAULT", X),
-    "ALTER TABLE t OWNER TO hven_scientist",
-])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        LONG.format("COMMENT ON TABLE t IS", X),
+        LONG.format("CREATE FUNCTION f() RETURNS text LANGUAGE sql RETURN", X),
+        LONG.format("CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS", f"'BEGIN --' || {X} || chr(10) || ' END'"),
+        LONG.format("CREATE VIEW v AS SELECT", X),
+        LONG.format("ALTER TABLE t ALTER t SET DEFAULT", X),
+        "ALTER TABLE t OWNER TO hven_scientist",
+    ],
+)
 def test_what_no_quota_would_count_is_refused(release, statement):
     with closing(login("alice")) as session, session, session.cursor() as cursor:
         cursor.execute("CREATE TABLE t (t text)")
