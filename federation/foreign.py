@@ -20,7 +20,7 @@ from db.settings import uses_existing_server
 from federation.errors import Level3Error
 from federation.sessions import queries
 
-OPTIONS = {"extensions": "pg_sphere", "fetch_size": "10000", "fdw_tuple_cost": "0.02", "fdw_startup_cost": "10"}
+OPTIONS = {"extensions": "pg_sphere", "fetch_size": "10000", "fdw_tuple_cost": "0.05"}
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,10 @@ def federate(database: str, target: str) -> int:
         raise Level3Error(f"level3: {target} is {database} itself", "name another database")
     layout = databases.layout(resolve(target))
     if layout.is_mini or layout.kind == "hub":
-        raise Level3Error(f"level3: {target} is {'a mini-DR' if layout.is_mini else 'the hub'}; allowed are releases and level1",
-                          "name one of them")
+        raise Level3Error(
+            f"level3: {target} is {'a mini-DR' if layout.is_mini else 'the hub'}; allowed are releases and level1",
+            "name one of them",
+        )
     login, password = _remote_login("scientist")
     remote = Remote(layout.catalogue, _here(resolve(target)), login, password)
     count = federate_remote(database, remote, ["hven_scientist"])
@@ -101,7 +103,9 @@ def federate_remote(
             cursor.execute(take.format(*map(sql.Identifier, [remote_schema or remote.schema, server, schema])))
         except psycopg2.Error as error:
             said = str(error).splitlines()[0]
-            raise Level3Error(f"level3: {schema} can't be federated ({said})", "look at the address and the login") from error
+            raise Level3Error(
+                f"level3: {schema} can't be federated ({said})", "look at the address and the login"
+            ) from error
         for reader in readers:
             names = sql.Identifier(schema), sql.Identifier(reader)
             cursor.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(*names))
@@ -115,13 +119,17 @@ def _server(cursor, server: str, remote: Remote) -> None:
     name = sql.Identifier(server)
     cursor.execute(sql.SQL("DROP SERVER IF EXISTS {} CASCADE").format(name))
     options = {**OPTIONS, **remote.where}
-    cursor.execute(sql.SQL("CREATE SERVER {} FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({})").format(name, _options(options)))
+    cursor.execute(
+        sql.SQL("CREATE SERVER {} FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({})").format(name, _options(options))
+    )
     mapping = sql.SQL("CREATE USER MAPPING FOR PUBLIC SERVER {} OPTIONS ({})")
     cursor.execute(mapping.format(name, _options({"user": remote.login, "password": remote.password})))
 
 
 def _options(options: Mapping[str, str]) -> sql.Composed:
-    return sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(key), sql.Literal(str(value))) for key, value in options.items())
+    return sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(key), sql.Literal(str(value))) for key, value in options.items()
+    )
 
 
 def _here(database: str) -> dict[str, str]:
