@@ -52,9 +52,10 @@ def test_the_nearest_few_are_ranked(matched):
 
 def test_moving_stars_are_brought_to_the_epoch(release):
     with closing(login("alice")) as session, session.cursor() as cursor:
-        cursor.execute("CREATE TABLE fast (id bigint PRIMARY KEY, ra float8, dec float8, pm_ra float8, pm_dec float8, epoch float8)")
-        cursor.execute("INSERT INTO fast VALUES (1, 10, 20, 1000, 0, 2000)")
-        cursor.execute("CREATE TABLE seen AS SELECT 7::bigint AS id, p.ra, p.dec FROM hven.sky_at_epoch(10, 20, 1000, 0, 15) p")
+        cursor.execute("CREATE TABLE fast AS SELECT 1::bigint AS id, 10.0::float8 AS ra, 20.0::float8 AS dec,"
+                       " 1000.0::float8 AS pm_ra, 0.0::float8 AS pm_dec, 2000.0::float8 AS epoch")
+        cursor.execute("CREATE TABLE seen AS SELECT 7::bigint AS id, p.ra, p.dec"
+                       " FROM hven.sky_at_epoch(10, 20, 1000, 0, 15) p")
         moving = "ARRAY['id', 'ra', 'dec', 'pm_ra', 'pm_dec', 'epoch']"
         for epoch, pairs in (("2015", 1), ("2000", 0)):
             cursor.execute(f"SELECT hven.crossmatch('fast', 'seen', 1, 'm{epoch}', left_columns => {moving},"
