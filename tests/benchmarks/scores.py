@@ -1,6 +1,7 @@
 """How good pixel processing is, against the truth of a simulated scene. Each function returns a dict of figures."""
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 from scipy.spatial import cKDTree
 from scipy.stats import norm
 
@@ -244,7 +245,7 @@ def repeatability(exposure: Exposure, truth: Truth, scene, *, least_snr=50.0, fl
 
 
 def cosmic_rays(flagged, rays, noise) -> dict:
-    """Return what part of the pixels with more than 5σ of a ray was flagged, and false flags over all pixels.
+    """Return how many pixels have more than 5σ of a ray, how many of them are flagged, and what part is falsely so.
 
     Parameters
     ----------
@@ -257,14 +258,8 @@ def cosmic_rays(flagged, rays, noise) -> dict:
     """
     hit = rays > 5 * noise
     touched = rays > 0
-    return {"pixels": int(hit.sum()), "found": float(np.mean(flagged[hit])) if hit.any() else float("nan"),
-            "false": float(np.mean(flagged & ~_grown(touched)))}  # fmt: skip
-
-
-def _grown(where):
-    from scipy.ndimage import binary_dilation
-
-    return binary_dilation(where, np.ones((3, 3)))
+    return {"pixels": int(hit.sum()), "found": int(flagged[hit].sum()),
+            "false": float(np.mean(flagged & ~binary_dilation(touched, np.ones((3, 3)))))}  # fmt: skip
 
 
 def signature(exposure: Exposure, expected, *, block=64) -> dict:

@@ -54,7 +54,9 @@ def test_cosmic_rays_are_found(taken):
     noise = np.sqrt(sum(s.pixels.variance for s in found))
     for snap, shot in zip(found, taken[2], strict=True):
         rays = np.where(shot.truth[0].full, 0, shot.truth[0].rays)
-        assert scores.cosmic_rays(snap.pixels.flagged("CR"), rays, noise)["false"] < 1e-4
+        figures = scores.cosmic_rays(snap.pixels.flagged("CR"), rays, noise)
+        assert figures["found"] == figures["pixels"]
+        assert figures["false"] < 1e-5
 
 
 def test_crosstalk_is_in_one_stream_only(taken):
