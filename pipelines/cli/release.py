@@ -1,5 +1,7 @@
 """`hven release`: Data Releases, from an empty database to the public."""
 
+from pathlib import Path
+
 import click
 
 
@@ -41,6 +43,24 @@ def validate(name: str, reason: str | None) -> None:
 
     releases.validate(name, reason)
     click.echo(f"{name}: validated")
+
+
+@release.command()
+@click.argument("old")
+@click.argument("new")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write. Default OLD-NEW.html.")
+def compare(old: str, new: str, output: Path | None) -> None:
+    """Compare a release with an earlier one: schema, counts, and the match of their Objects, as one HTML file.
+
+    While NEW is being built, the match becomes its table object_match.
+    """
+    from pipelines.report.comparison import compare as compare_releases
+
+    found = compare_releases(old, new)
+    target = output or Path(f"{old}-{new}.html")
+    target.write_text(found.page())
+    facts = dict(found.answers["matched"].facts())
+    click.echo(f"{facts['matched_one_to_one']} of {facts['objects_before']} Objects matched one to one; {target}")
 
 
 @release.command()

@@ -82,12 +82,12 @@ def over_time(hours: Sequence[float], bands: Sequence[str], panels: Iterable[tup
     return svg(made)
 
 
-def histogram(values: Sequence[float], label: str, limit: float) -> str:
+def histogram(values: Sequence[float], label: str, limit: float, of: str = "Visits") -> str:
     """Return a histogram with a limit marked."""
     made, axis = figure(height=2.6)
     axis.hist(np.array(values, float), bins=min(60, max(10, len(values) // 8)), color=ACCENT, alpha=0.8)
     axis.axvline(limit, color="#b3261e", lw=1.2, ls="--")
-    axis.set(xlabel=label, ylabel="Visits")
+    axis.set(xlabel=label, ylabel=of)
     return svg(made)
 
 
@@ -104,6 +104,22 @@ def yields(hours: Sequence[float], dia_sources: Sequence[int], alerts: Sequence[
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=7)
+    return svg(made)
+
+
+def scatter(x: Sequence, y: Sequence, bands: Sequence[str], labels: tuple[str, str]) -> str:
+    """Return points, a colour a filter; the axis ends where one in a hundred lies outside."""
+    made, axis = figure(height=3.6)
+    x_, y_ = np.array(x, float), np.array(y, float)
+    for band in dict.fromkeys(bands):
+        chosen = np.array([one == band for one in bands])
+        axis.plot(x_[chosen], y_[chosen], ".", ms=2, alpha=0.5, color=colour(band), label=band, rasterized=True)
+    low, high = np.percentile(y_, (0.5, 99.5))
+    axis.set_ylim(low - 1 - 0.1 * (high - low), high + 1 + 0.1 * (high - low))
+    axis.axhline(0, color="#7b7f86", lw=0.6)
+    axis.set(xlabel=labels[0], ylabel=labels[1])
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=7, ncols=6)
     return svg(made)
 
 

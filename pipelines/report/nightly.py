@@ -34,7 +34,7 @@ class Section:
     @property
     def is_facts(self) -> bool:
         """Whether it is one row, shown as names and values."""
-        return self.name in {"overview", "found", "latency", "telemetry", "object", "orbit"}
+        return self.name in {"overview", "found", "latency", "telemetry", "object", "orbit", "matched", "shift"}
 
 
 def nightly_report(connection: Connection, night: int, title: str = "") -> str:
