@@ -91,3 +91,11 @@ SELECT hven.associate_visit(%(visit_id)s)
 
 -- select_alerts: choose what goes out
 SELECT hven.select_alerts(%(visit_id)s)
+
+-- save_stamps: where the stamps of an Exposure's DiaSources lie
+UPDATE exposure SET stamps_file_id = %(file_id)s WHERE exposure_id = %(exposure_id)s
+
+-- stamps_of: the file of stamps that a DiaSource is in
+SELECT f.sha256
+FROM dia_source AS d JOIN exposure AS e USING (exposure_id) JOIN queue.file AS f ON f.file_id = e.stamps_file_id
+WHERE d.dia_source_id = %(dia_source_id)s

@@ -19,6 +19,7 @@ from pipelines.image import Exposure, read_exposure
 from pipelines.image.files import exposure_bytes
 from pipelines.instruments import instrument
 from pipelines.productions import detector as steps
+from pipelines.productions import stamps
 from pipelines.productions.detector import DetectorParams
 from pipelines.productions.rows import exposure_row, measurement_rows, object_rows, staged_result
 from pipelines.steps.measure import force_photometry
@@ -33,19 +34,22 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
     with connection, connection.cursor() as cursor:
         visit = _visit(connection, job.parameters["visit_id"])
         sources = inputs(cursor, job.production_id, job.parameters)
-    exposure, found, result, dia_sources = make_images(store, sources, number)
+    exposure, found, result, dia_sources, template = make_images(store, sources, number)
     quality, unassessed = sdqa.assess_detector(exposure, found, result, dia_sources)
     images = {"calibrated": exposure, "difference": result}
     rows = {kind: exposure_row(image, kind, visit, number, job.job_id) for kind, image in images.items()}
     files = {kind: store.put(exposure_bytes(image)) for kind, image in images.items()}
+    identified = measurement_rows(dia_sources, "dia_source_id", rows["difference"], RELEASE)
+    pictures = stamps.make({"science": exposure, "difference": result, "template": template}, identified)
     with connection, connection.cursor() as cursor:
         queue.fence(cursor, job)
         for kind, row in rows.items():
             row["file_id"] = register(cursor, files[kind], "image/fits", job_id=job.job_id)
             cursor.execute(queries("night")["save_exposure"], row)
             record(cursor, job.job_id, kind, "exposure", row["exposure_id"], sources.files(kind))
+        stamps.save(cursor, store, rows["difference"]["exposure_id"], pictures, job.job_id)
         _keep_quality(cursor, job, rows["calibrated"], quality, unassessed)
-        staged = _stage(connection, cursor, job, rows["difference"], dia_sources, result)
+        staged = _stage(connection, cursor, job, rows["difference"], identified, result)
         queue.finish(cursor, job, staged_result(staged))
 
 
@@ -81,8 +85,8 @@ def inputs(cursor, production_id: int, parameters: Mapping) -> Inputs:
 
 def make_images(
     store: FileStore, sources: Inputs, number: int
-) -> tuple[Exposure, np.ndarray, Exposure, np.ndarray]:
-    """Return a detector's calibrated exposure, its detections, the difference and its DiaSources.
+) -> tuple[Exposure, np.ndarray, Exposure, np.ndarray, Exposure]:
+    """Return a detector's calibrated exposure, its detections, the difference, its DiaSources, and the template.
 
     The same inputs give the same bits.
     """
@@ -138,13 +142,13 @@ def _visit(connection: Connection, visit_id: int) -> dict:
 
 
 def _stage(
-    connection: Connection, cursor, job: Job, exposure: Mapping, measured: np.ndarray, image: Exposure
+    connection: Connection, cursor, job: Job, exposure: Mapping, rows: Mapping, image: Exposure
 ) -> list[LoadReport]:
     """Replace what an earlier attempt staged; return what was staged."""
     for table in ("dia_source", "dia_source_snap", "forced_dia_source"):
         cursor.execute(queries("night")[f"clear_{table}"], exposure)
-    rows = measurement_rows(measured, "dia_source_id", exposure, RELEASE)
-    reports = [load(connection, "staging.dia_source", rows | {"job_id": np.full(len(measured), job.job_id)})]
+    job_ids = np.full(len(rows["dia_source_id"]), job.job_id)
+    reports = [load(connection, "staging.dia_source", {**rows, "job_id": job_ids})]
     forced = _forced(cursor, exposure, image)
     if forced:
         job_id = np.full(len(forced["object_id"]), job.job_id)

@@ -82,8 +82,8 @@ def sources(exposure: Exposure, found: np.ndarray) -> np.ndarray:
 
 def difference(
     exposure: Exposure, found: np.ndarray, template: Exposure, params: DetectorParams
-) -> tuple[Exposure, np.ndarray]:
-    """Return the difference from the template, and its DiaSources."""
+) -> tuple[Exposure, np.ndarray, Exposure]:
+    """Return the difference from the template, its DiaSources, and the template on the exposure's pixels."""
     registered = warp(template, exposure.wcs, exposure.shape)
     registered, _ = fit_psf(registered, detect(registered, fwhm=params.fwhm))
     exposure, registered = fill_saturated(exposure), fill_saturated(registered)
@@ -93,4 +93,4 @@ def difference(
     pair = (exposure, registered) if report["convolved"] == "template" else (registered, exposure)
     result = decorrelate(result, kernel, *pair)
     peaks = find_peaks(score_image(result), threshold=params.threshold)
-    return result, measure_dia_sources(result, exposure, registered, peaks)
+    return result, measure_dia_sources(result, exposure, registered, peaks), registered

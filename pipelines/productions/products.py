@@ -12,7 +12,7 @@ from db.queries import queries
 from db.software import Software, makes_the_same, software
 from pipelines.image import Exposure, Psf, VaryingImage, Wcs, read_exposure
 from pipelines.image.files import exposure_bytes
-from pipelines.productions import alert
+from pipelines.productions import alert, stamps
 
 LARGEST = 3600.0  # side of a cutout [arcsec]
 
@@ -107,6 +107,23 @@ def cutout(
     return exposure_bytes(_cut(exposure, place, size_arcsec), compress=False)
 
 
+def stamp(connection: Connection, store: FileStore, dia_source_id: int, kind: str = "difference") -> bytes:
+    """Return the postage stamp of a DiaSource, a gzipped FITS file with image, mask, variance and WCS.
+
+    Parameters
+    ----------
+    kind : str
+        science, difference, difference_1 … (of a Snap) or template.
+    """
+    found = stamps.find(connection, store, dia_source_id)
+    if kind not in found:
+        allowed = f"allowed are {', '.join(found)}" if found else "and no other"
+        raise NoSuchProduct(
+            f"get: there is no stamp {kind} of DiaSource {dia_source_id}, {allowed}", "ask for a cutout of its place"
+        )
+    return found[kind]
+
+
 def _is_sound(store: FileStore, sha256: bytes) -> bool:
     try:
         store.verify(sha256)
@@ -128,7 +145,7 @@ def _recreate(connection: Connection, store: FileStore, recipe: dict, recorded: 
         )
     with connection, connection.cursor() as cursor:
         sources = alert.inputs(cursor, recipe["production_id"], recipe["parameters"])
-    exposure, _, difference, _ = alert.make_images(store, sources, recipe["detector_id"])
+    exposure, _, difference, *_ = alert.make_images(store, sources, recipe["detector_id"])
     stored = store.put(exposure_bytes(exposure if recipe["kind"] == "calibrated" else difference))
     if recorded and stored.sha256 != recorded:
         raise ProductError(

@@ -17,7 +17,7 @@ ALLOWED = {
     "pipelines/productions": {"db", "pipelines"},
     "pipelines/worker.py": {"db", "pipelines"},
     "pipelines/pool.py": {"db", "pipelines"},
-    "pipelines/alerts.py": {"db", "pipelines"},
+    "pipelines/alerts": {"db", "pipelines"},
     "pipelines/sdqa.py": {"db", "pipelines"},
     "pipelines/report": {"db", "pipelines"},
     "pipelines/cli": {"db", "migrations", "pipelines"},
