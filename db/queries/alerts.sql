@@ -1,13 +1,15 @@
--- unarchived: Visits with Alerts that have no place in the full stream yet and may be tried, the oldest first
+-- unarchived: Visits with Alerts that no gate of quality holds and that may be archived now, the oldest first
 SELECT a.visit_id, count(*) AS alerts
 FROM outbox AS o JOIN alert AS a USING (dia_source_id, version)
 WHERE o.stream = 'full' AND o.state = 'waiting' AND o.next_attempt <= now()
+  AND o.outbox_id NOT IN (SELECT h.outbox_id FROM hven.held_alerts() AS h)
 GROUP BY a.visit_id ORDER BY min(o.outbox_id)
 
--- to_archive: the Alerts of a Visit without place in the full stream
+-- to_archive: the Alerts of a Visit without place in the full stream that no gate holds
 SELECT a.*
 FROM outbox AS o JOIN alert AS a USING (dia_source_id, version)
 WHERE o.stream = 'full' AND o.state = 'waiting' AND a.visit_id = %(visit_id)s
+  AND o.outbox_id NOT IN (SELECT h.outbox_id FROM hven.held_alerts() AS h)
 ORDER BY o.outbox_id
 
 -- alert: some Alerts, all their versions
