@@ -1,6 +1,7 @@
 """What runs outside the database: pixels in, staging rows out."""
 
 commands: dict[str, str] = {
+    "alerts": "pipelines.cli.alerts:alerts",
     "demo": "pipelines.cli.demo:demo",
     "efd": "pipelines.cli.efd:efd",
     "get": "pipelines.cli.get:get",

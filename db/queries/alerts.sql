@@ -150,10 +150,10 @@ SET attempts = least(attempts + 1, 32767), last_error = %(error)s, state = CASE 
 WHERE outbox_id = %(outbox_id)s
 
 -- retry: let dead Alerts of a stream wait again
-UPDATE outbox SET state = 'waiting', attempts = 0, next_attempt = now() WHERE stream = %(stream)s AND state = 'dead'
+UPDATE outbox SET state = 'waiting', attempts = 0, next_attempt = now() WHERE stream = %(stream)s AND state = 'dead' RETURNING outbox_id
 
 -- resume: let a stopped stream go on
-UPDATE alert_stream SET state = 'active', last_error = NULL WHERE name = %(name)s AND state = 'stopped'
+UPDATE alert_stream SET state = 'active', last_error = NULL WHERE name = %(name)s AND state = 'stopped' RETURNING name
 
 -- read: packets of a stream after a place
 SELECT o.place, a.ivorn, p.byte_offset, p.byte_length, f.sha256

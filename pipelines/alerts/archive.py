@@ -146,7 +146,9 @@ def _same_file(placed: Sequence[Placed]) -> bool:
     return len({one.sha256 for one in placed}) == 1
 
 
-def _save(connection: Connection, encoding: str, keys: tuple[list, list], file_id: int, extents: Sequence[Extent]) -> None:
+def _save(
+    connection: Connection, encoding: str, keys: tuple[list, list], file_id: int, extents: Sequence[Extent]
+) -> None:
     load(connection, "alert_packet", {
         "dia_source_id": np.array(keys[0], "i8"), "version": np.array(keys[1], "i2"),
         "encoding": np.full(len(extents), encoding, object), "file_id": np.full(len(extents), file_id, "i8"),

@@ -88,17 +88,18 @@ def record(packet: voevent.Packet) -> dict:
 
 
 SAME = {  # LSST's name → ours
-    "ra": "ra", "raErr": "ra_err", "dec": "dec", "decErr": "dec_err", "ra_dec_Cov": "ra_dec_cov", "x": "x", "xErr": "x_err",
-    "y": "y", "yErr": "y_err", "centroid_flag": "centroid_flag", "apFlux": "ap_flux", "apFluxErr": "ap_flux_err",
-    "apFlux_flag": "ap_flux_flag", "snr": "snr", "psfFlux": "psf_flux", "psfFluxErr": "psf_flux_err",
-    "psfChi2": "psf_chi2", "psfFlux_flag": "psf_flux_flag", "trailLength": "trail_length", "trailAngle": "trail_angle",
-    "dipoleLength": "dipole_separation", "dipoleAngle": "dipole_angle", "scienceFlux": "science_flux",
-    "scienceFluxErr": "science_flux_err", "templateFlux": "template_flux", "templateFluxErr": "template_flux_err",
-    "ixx": "ixx", "iyy": "iyy", "ixy": "ixy", "shape_flag": "shape_flag", "extendedness": "extendedness",
-    "reliability": "reliability", "isDipole": "is_dipole", "pixelFlags_bad": "pixel_flag_bad",
-    "pixelFlags_cr": "pixel_flag_cosmic_ray", "pixelFlags_edge": "pixel_flag_edge",
-    "pixelFlags_saturated": "pixel_flag_saturated", "pixelFlags_streak": "pixel_flag_streak",
-    "pixelFlags_injected": "pixel_flag_injected", "pixelFlags_nodata": "pixel_flag_no_data",
+    "ra": "ra", "raErr": "ra_err", "dec": "dec", "decErr": "dec_err", "ra_dec_Cov": "ra_dec_cov", "x": "x",
+    "xErr": "x_err", "y": "y", "yErr": "y_err", "centroid_flag": "centroid_flag", "apFlux": "ap_flux",
+    "apFluxErr": "ap_flux_err", "apFlux_flag": "ap_flux_flag", "snr": "snr", "psfFlux": "psf_flux",
+    "psfFluxErr": "psf_flux_err", "psfChi2": "psf_chi2", "psfFlux_flag": "psf_flux_flag",
+    "trailLength": "trail_length", "trailAngle": "trail_angle", "dipoleLength": "dipole_separation",
+    "dipoleAngle": "dipole_angle", "scienceFlux": "science_flux", "scienceFluxErr": "science_flux_err",
+    "templateFlux": "template_flux", "templateFluxErr": "template_flux_err", "ixx": "ixx", "iyy": "iyy",
+    "ixy": "ixy", "shape_flag": "shape_flag", "extendedness": "extendedness", "reliability": "reliability",
+    "isDipole": "is_dipole", "pixelFlags_bad": "pixel_flag_bad", "pixelFlags_cr": "pixel_flag_cosmic_ray",
+    "pixelFlags_edge": "pixel_flag_edge", "pixelFlags_saturated": "pixel_flag_saturated",
+    "pixelFlags_streak": "pixel_flag_streak", "pixelFlags_injected": "pixel_flag_injected",
+    "pixelFlags_nodata": "pixel_flag_no_data",
 }
 IN_DEGREES = {"raErr": 3600.0, "decErr": 3600.0, "ra_dec_Cov": 3600.0**2}
 """What LSST has in deg, and we in arcsec; both of true angle."""

@@ -133,7 +133,8 @@ class Sender:
     def _keep(self, cursor, row: dict, error: vtp.NotDelivered, line: Line) -> None:
         """Record what an attempt met: a refusal concerns one Alert, all else the way to the receiver."""
         is_refusal = isinstance(error, vtp.Refused)
-        values = {"outbox_id": row["outbox_id"], "error": str(error), "delay": _delay(row["attempts"]) if is_refusal else 0,
+        delay = _delay(row["attempts"]) if is_refusal else 0
+        values = {"outbox_id": row["outbox_id"], "error": str(error), "delay": delay,
                   "dead": is_refusal and row["attempts"] + 1 >= MOST_REFUSALS}
         cursor.execute(queries("alerts")["not_sent"], values)
         if not is_refusal:

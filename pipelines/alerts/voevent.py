@@ -254,21 +254,23 @@ def read(content: bytes) -> Packet:
         raise PacketError(f"alerts: got a document {root.tag}, allowed is VOEvent with an ivorn", "give a VOEvent")
     groups: dict[str, dict] = {}
     stamps = {}
-    for param in root.iterfind("What//Param"):
+    for param in root.iterfind("{*}What//{*}Param"):
         name, parent = param.get("name"), param.getparent()
-        if parent.tag == "What" and name and name.startswith("stamp_") and param.find("Value") is not None:
+        within = etree.QName(parent).localname
+        if within == "What" and name and name.startswith("stamp_") and param.find("Value") is not None:
             stamps[name.removeprefix("stamp_")] = base64.b64decode(param.findtext("Value"))
-        elif parent.tag != "Table":
-            owner = parent.get("name", "") if parent.tag == "Group" else ""
+        elif within != "Table":
+            owner = parent.get("name", "") if within == "Group" else ""
             groups.setdefault(owner, {})[name] = _read_value(param.get("value"), param.get("dataType"))
-    tables = {table.get("name", ""): _read_table(table) for table in root.iterfind("What/Table")}
-    cites = [(cited.get("cite"), (cited.text or "").strip()) for cited in root.iterfind("Citations/EventIVORN")]
-    return Packet(root.get("ivorn"), root.get("role", "observation"), root.findtext("Who/Date"), _position(root),
-                  root.findtext(".//ISOTime"), groups, tables, stamps, cites)
+    tables = {table.get("name", ""): _read_table(table) for table in root.iterfind("{*}What/{*}Table")}
+    cites = [(cited.get("cite"), (cited.text or "").strip()) for cited in root.iterfind("{*}Citations/{*}EventIVORN")]
+    return Packet(root.get("ivorn"), root.get("role", "observation"), root.findtext("{*}Who/{*}Date"), _position(root),
+                  root.findtext("{*}WhereWhen//{*}ISOTime"), groups, tables, stamps, cites)
 
 
 def _position(root) -> tuple[float, float, float] | None:
-    places = [root.findtext(f".//{tag}") for tag in ("C1", "C2", "Error2Radius")]
+    where = root.find("{*}WhereWhen")
+    places = [None if where is None else where.findtext(f".//{{*}}{tag}") for tag in ("C1", "C2", "Error2Radius")]
     return None if None in places[:2] else (float(places[0]), float(places[1]), float(places[2] or 0))
 
 

@@ -31,21 +31,22 @@ class CutOff(NotDelivered):
     """The broker took the event and went away without an answer: it may know it, and not have passed it on."""
 
 
-def send(host: str, port: int, packet: bytes, *, patience: float = PATIENCE) -> None:
+def send(host: str, port: int, packet: bytes, *, patience: float | None = None) -> None:
     """Hand one VOEvent to a broker and wait for its acknowledgement.
 
     Raises
     ------
     NotDelivered, CutOff, Refused
     """
-    place = f"{host}:{port}"
+    place, patience = f"{host}:{port}", patience or PATIENCE
     try:
         with socket.create_connection((host, port), timeout=patience) as broker:
             broker.settimeout(patience)
             broker.sendall(struct.pack(">I", len(packet)) + packet)
             answer = _receive(broker)
     except TimeoutError:
-        raise CutOff(f"alerts: broker {place} kept silent for {patience:g} s, {CUT_OFF}", "look at the broker") from None
+        problem = f"alerts: broker {place} kept silent for {patience:g} s, {CUT_OFF}"
+        raise CutOff(problem, "look at the broker") from None
     except (ConnectionResetError, BrokenPipeError, EOFError):
         raise CutOff(f"alerts: broker {place} hung up {CUT_OFF}", "look at the broker") from None
     except OSError as error:
@@ -55,11 +56,11 @@ def send(host: str, port: int, packet: bytes, *, patience: float = PATIENCE) -> 
         raise Refused(f"alerts: broker {place} refused the event ({said or role})", "read the broker's log")
 
 
-def answers(target: str, *, patience: float = PATIENCE) -> bool:
+def answers(target: str) -> bool:
     """Return whether somebody listens at ``vtp://HOST:PORT``."""
     parts = urlsplit(target)
     try:
-        socket.create_connection((parts.hostname or "", parts.port or PORT), timeout=patience).close()
+        socket.create_connection((parts.hostname or "", parts.port or PORT), timeout=PATIENCE).close()
     except OSError:
         return False
     return True
@@ -86,5 +87,6 @@ def _understand(answer: bytes, place: str) -> tuple[str, str]:
     try:
         root = etree.fromstring(answer, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError:
-        raise Refused(f"alerts: {place} answered with what is no XML", "make sure that it is a VOEvent broker") from None
+        problem = f"alerts: {place} answered with what is no XML"
+        raise Refused(problem, "make sure that it is a VOEvent broker") from None
     return root.get("role", ""), root.findtext("Meta/Result") or ""

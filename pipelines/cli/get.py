@@ -8,15 +8,18 @@ import click
 
 
 @click.command(context_settings={"ignore_unknown_options": True})  # a declination may begin with a minus
-@click.argument("what", nargs=-1, required=True, metavar="EXPOSURE | FILE | cutout RA DEC SIZE")
+@click.argument("what", nargs=-1, required=True,
+                metavar="EXPOSURE | FILE | cutout RA DEC SIZE | stamp DIA_SOURCE")
 @click.option("--database", "-d", default="level1", show_default=True, help="Science Database.")
-@click.option("--kind", type=click.Choice(["calibrated", "difference"]), default="calibrated", show_default=True,
-              help="Of the exposure that a cutout comes from.")
+@click.option("--kind", help="Of a cutout: calibrated, the default, or difference. Of a stamp:"
+              " difference, the default, difference_1 (of a Snap), science or template.")
 @click.option("--band", help="Of the exposure that a cutout comes from. Default any.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write. Default stdout.")
 @click.option("--store", type=click.Path(path_type=Path), help="Root of the file store. Default $HVEN_HOME/files.")
-def get(what: tuple[str, ...], database: str, kind: str, band: str | None, output: Path | None, store: Path | None):
-    """Write an exposure by its id, a file by its sha256 or name, or a square of SIZE arcsec round RA, DEC [deg].
+def get(
+    what: tuple[str, ...], database: str, kind: str | None, band: str | None, output: Path | None, store: Path | None
+) -> None:
+    """Write an exposure by its id, a file by its sha256 or name, a stamp, or a square round RA, DEC [deg].
 
     A calibrated or difference exposure that was deleted is made again, bit for bit, by the software that made it.
     """
@@ -33,13 +36,17 @@ def get(what: tuple[str, ...], database: str, kind: str, band: str | None, outpu
     with closing(connect(database)) as session:
         if what[0] == "cutout":
             ra, dec, size = _numbers(what[1:])
-            content: bytes | Path = products.cutout(session, files, (ra, dec), size, kind=kind, band=band)
+            chosen = {"kind": kind or "calibrated", "band": band}
+            content: bytes | Path = products.cutout(session, files, (ra, dec), size, **chosen)
+        elif what[0] == "stamp" and len(what) == 2 and what[1].isdigit():
+            content = products.stamp(session, files, int(what[1]), kind or "difference")
         elif len(what) == 1 and what[0].isdigit() and len(what[0]) < 20:
             content = products.find_exposure(session, files, int(what[0]))
         elif len(what) == 1:
             content = products.find_file(session, files, what[0])
         else:
-            raise click.UsageError(f"got {len(what)} words; allowed are EXPOSURE, FILE or cutout RA DEC SIZE")
+            said = f"got {len(what)} words"
+            raise click.UsageError(f"{said}; allowed are EXPOSURE, FILE, cutout RA DEC SIZE, stamp DIA_SOURCE")
     _write(content, output)
 
 

@@ -7,7 +7,7 @@ that the database alone decides what they may see.
 import base64
 import re
 import shutil
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -18,7 +18,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import click
 
 PORT = 8093
-ROUTE = re.compile(r"/(?P<database>[a-z0-9_]{1,63})/(?:(?P<what>exposure|file)/(?P<name>[^/]+)|(?P<cutout>cutout))")
+ROUTE = re.compile(
+    r"/(?P<database>[a-z0-9_]{1,63})/(?:(?P<what>exposure|file|stamp|alerts)/(?P<name>[^/]+)|(?P<cutout>cutout))"
+)
+TYPES = {"file": "application/octet-stream", "stamp": "application/gzip", "alerts": "application/x-ndjson"}
 
 
 class Refused(Exception):
@@ -34,10 +37,11 @@ class Refused(Exception):
 @click.option("--port", default=PORT, show_default=True, help="TCP port; 0 takes a free one.")
 @click.option("--store", type=click.Path(path_type=Path), help="Root of the file store. Default $HVEN_HOME/files.")
 def serve(address: str, port: int, store: Path | None) -> None:
-    """Serve /DATABASE/exposure/ID, /DATABASE/file/NAME and /DATABASE/cutout?ra=…&dec=…&size=… to database roles.
+    """Serve /DATABASE/exposure/ID, file/NAME, cutout?ra=…&dec=…&size=…, stamp/ID and alerts/STREAM to database roles.
 
     DATABASE is level1, dr1 and so on; NAME is a sha256 or the name that a raw file came with; ra and dec are in deg,
-    size in arcsec; kind=difference and band=r choose the exposure.
+    size in arcsec; kind=difference and band=r choose the exposure. A stamp is named by its DiaSource, and kind=template
+    chooses. STREAM is full or a filtered one; after=PLACE, limit=N, wait=SECONDS and consumer=NAME say what is wanted.
     """
     from db.settings import hven_home
 
@@ -69,7 +73,8 @@ class Wanted:
         parts = urlsplit(target)
         route = ROUTE.fullmatch(unquote(parts.path))
         if not route:
-            known = "/DATABASE/exposure/ID, /DATABASE/file/NAME, /DATABASE/cutout"
+            pages = ("exposure/ID", "file/NAME", "cutout", "stamp/ID", "alerts/STREAM")
+            known = ", ".join(f"/DATABASE/{page}" for page in pages)
             raise Refused(HTTPStatus.NOT_FOUND, f"there is no such page; allowed are {known}")
         values = {name: given[-1] for name, given in parse_qs(parts.query).items()}
         return cls(route["database"], route["what"] or "cutout", route["name"] or "", values)
@@ -87,15 +92,20 @@ class Handler(BaseHTTPRequestHandler):
         super().__init__(*arguments)
 
     def do_GET(self) -> None:
-        """Send what is asked for."""
+        """Send what is asked for, unless the client has gone."""
+        with suppress(ConnectionError):
+            self._answer()
+
+    def _answer(self) -> None:
         try:
-            content = self._content()
+            wanted = Wanted.parse(self.path)
+            content = self._content(wanted)
         except Refused as refused:
             self._say(refused.status, str(refused))
             return
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "application/fits" if self._is_fits() else "application/octet-stream")
+        self.send_header("Content-Type", TYPES.get(wanted.what, "application/fits"))
         self.send_header("Content-Length", str(size))
         self.end_headers()
         if isinstance(content, bytes):
@@ -104,25 +114,24 @@ class Handler(BaseHTTPRequestHandler):
             with content.open("rb") as stream:
                 shutil.copyfileobj(stream, self.wfile)
 
-    def _is_fits(self) -> bool:
-        return "/file/" not in self.path
-
-    def _content(self) -> bytes | Path:
+    def _content(self, wanted: Wanted) -> bytes | Path:
         import psycopg2
 
         from db.errors import HvenError
+        from pipelines.alerts.archive import NoSuchAlert
         from pipelines.productions.products import NoSuchProduct
 
-        wanted = Wanted.parse(self.path)
         try:
             with closing(self._login(wanted.database)) as session:
                 return _find(session, self.root, wanted)
-        except NoSuchProduct as error:
+        except (NoSuchProduct, NoSuchAlert) as error:
             raise Refused(HTTPStatus.NOT_FOUND, str(error)) from None
         except HvenError as error:
             raise Refused(HTTPStatus.CONFLICT, str(error)) from None
         except psycopg2.errors.InsufficientPrivilege as error:
             raise Refused(HTTPStatus.FORBIDDEN, str(error).splitlines()[0]) from None
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the database went away; ask again") from None
 
     def _login(self, database: str):
         """Return a connection as the role that asks; only a role that showed its password gets one.
@@ -176,12 +185,26 @@ def _find(session, root: Path, wanted: Wanted) -> bytes | Path:
     store = FileStore(root)
     if wanted.what == "file":
         return products.find_file(session, store, wanted.name)
+    if wanted.what == "alerts":
+        return _feed(session, store, wanted)
     try:
+        if wanted.what == "stamp":
+            return products.stamp(session, store, int(wanted.name), wanted.values.get("kind", "difference"))
         if wanted.what == "exposure":
             return products.find_exposure(session, store, int(wanted.name))
         ra, dec, size = (float(wanted.values[name]) for name in ("ra", "dec", "size"))
     except (KeyError, ValueError):
-        said = "an exposure is a number; a cutout needs ra and dec in deg and size in arcsec"
+        said = "an exposure and a stamp are numbers; a cutout needs ra and dec in deg and size in arcsec"
         raise Refused(HTTPStatus.BAD_REQUEST, said) from None
     chosen = {"kind": wanted.values.get("kind", "calibrated"), "band": wanted.values.get("band")}
     return products.cutout(session, store, (ra, dec), size, **chosen)
+
+
+def _feed(session, store, wanted: Wanted) -> bytes:
+    from pipelines.alerts.feed import feed
+
+    session.set_session(readonly="consumer" not in wanted.values)  # whose place is kept
+    try:
+        return feed(session, store, wanted.name, wanted.values)
+    except ValueError:
+        raise Refused(HTTPStatus.BAD_REQUEST, "after and limit are whole numbers, wait is in seconds") from None

@@ -79,7 +79,8 @@ def _fits(planes: Mapping[str, np.ndarray], wcs: tuple, common: str) -> bytes:
     for name in EXTENSIONS:
         plane = planes[name]
         cards = [("XTENSION", "IMAGE"), ("BITPIX", -32 if plane.dtype.kind == "f" else 32), ("NAXIS", 2),
-                 ("NAXIS1", plane.shape[1]), ("NAXIS2", plane.shape[0]), ("PCOUNT", 0), ("GCOUNT", 1), ("EXTNAME", name)]
+                 ("NAXIS1", plane.shape[1]), ("NAXIS2", plane.shape[0]), ("PCOUNT", 0), ("GCOUNT", 1),
+                 ("EXTNAME", name)]
         header = "".join(_card(*card) for card in cards) + _wcs_cards(*wcs)
         header += MASK_CARDS if name == "MASK" else ""
         parts += [_padded(header + "END".ljust(CARD), " "), _padded(plane.tobytes(), b"\0")]

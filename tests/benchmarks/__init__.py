@@ -15,6 +15,7 @@ BENCHMARKS = {
     "crossmatch": "How fast two tables are matched within an arcsecond",
     "checksum": "How fast a table is digested to be compared with another",
     "queue": "How fast jobs are claimed and finished, and what a long queue costs",
+    "alerts": "How fast the Alerts of a Visit are packed, archived and offered, and whether all are valid",
 }
 """Name of a module here → what it measures.
 

@@ -25,7 +25,8 @@ def alert(night, store, index=0, **parameters):
 def draw_stamps(night, store, index=0, kinds=("science", "difference_1", "difference_2", "template")):
     """Make Exposures of a Visit with a star at each DiaSource, and save their stamps."""
     visit_id = night.ids[index]
-    found = night.rows("SELECT detector_id, dia_source_id, ra, dec FROM level1.dia_source WHERE visit_id = %s", visit_id)
+    query = "SELECT detector_id, dia_source_id, ra, dec FROM level1.dia_source WHERE visit_id = %s"
+    found = night.rows(query, visit_id)
     columns = [np.array(column) for column in zip(*found, strict=True)]
     with night.session.cursor() as cursor:
         for detector in np.unique(columns[0]):

@@ -12,7 +12,7 @@ from psycopg2.extras import RealDictCursor
 
 from db.connect import connect
 from db.files import FileStore
-from pipelines.alerts import archive, avro, voevent
+from pipelines.alerts import archive, voevent
 from tests.conftest import clone
 from tests.pipelines import alerted
 from tests.pipelines.shared_data import SHARED, needs_data
@@ -178,11 +178,12 @@ def one(visits):
     """The rows of one Alert of the second Visit."""
     from pipelines.alerts.rows import gather
 
-    alerts = rows(visits, "SELECT * FROM level1.alert WHERE visit_id = %s ORDER BY dia_source_id LIMIT 1", visits.ids[1])
+    query = "SELECT * FROM level1.alert WHERE visit_id = %s ORDER BY dia_source_id LIMIT 1"
+    alerts = rows(visits, query, visits.ids[1])
     return gather(visits.session, alerts)[0]
 
 
-STAMPS = {kind: b"gz" * 5000 for kind in ("difference_1", "difference_2", "template")}
+STAMPS = dict.fromkeys(("difference_1", "difference_2", "template"), b"gz" * 5000)
 
 
 def test_an_oversize_history_is_cut_with_a_statement(one):

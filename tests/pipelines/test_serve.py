@@ -72,8 +72,8 @@ def test_others_stay_outside(address, role, password, said):
     [
         ("/file/b.fits", 404, "get: no file is b.fits"),
         ("/exposure/1", 404, "get: there is no exposure 1"),
-        ("/exposure/one", 400, "an exposure is a number"),
-        ("/cutout?ra=1&dec=2", 400, "an exposure is a number; a cutout needs ra and dec in deg and size"),
+        ("/exposure/one", 400, "an exposure and a stamp are numbers"),
+        ("/cutout?ra=1&dec=2", 400, "an exposure and a stamp are numbers; a cutout needs ra and dec in deg and size"),
         ("/cutout?ra=1&dec=-2&size=30", 404, "get: no calibrated exposure covers ra 1.0, dec -2.0"),
         ("/cutout?ra=1&dec=-200&size=30", 409, "get: cutout at ra 1.0, dec -200.0 of 30.0 arcsec; allowed are"),
         ("/elsewhere", 404, "there is no such page; allowed are /DATABASE/exposure/ID"),
