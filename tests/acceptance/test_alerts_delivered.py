@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,7 +109,7 @@ def test_a_full_disk_leaves_alerts_waiting_with_the_reason_and_loses_none(night,
     store = FileStore(small_disk / "store")
     for content in night.store.files():
         store.put(content)
-    (small_disk / "ballast").write_bytes(bytes(7 << 20))
+    (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free - (1 << 20)))
     Sender(DATABASE, store).step(night.session)
     waiting = night.rows("SELECT DISTINCT state, attempts, place, last_error FROM level1.outbox")
     assert [row[:3] for row in waiting] == [("waiting", 1, None)]
