@@ -13,7 +13,7 @@ CAMERAS = {"1k": "simcam_1k", "2k": "simcam", "4k": "simcam_4k"}
 @click.option("--size", type=click.Choice(list(CAMERAS)), default="1k", show_default=True, help="Side of a detector.")
 @click.option("--visits", type=click.IntRange(min=1, max=1000), default=2, show_default=True, help="Visits a night.")
 @click.option("--nights", type=click.IntRange(1, 4), default=1, show_default=True, help="Nights.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed gives the same bits.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same gives the same bits.")
 @click.option("--bands", default="r", show_default=True, help="Letters of ugrizy that the Visits take in turns.")
 def simulate(folder: Path, size: str, visits: int, nights: int, seed: int, bands: str) -> None:
     """Write a simulated camera's nights to DIR: raw frames, calibration frames, templates, references, truth.
