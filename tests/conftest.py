@@ -18,7 +18,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 
 from db import cluster as clusters
 from db.connect import connect
-from db.settings import ADMINISTRATOR, EXISTING_SERVER, socket_folder
+from db.settings import ADMINISTRATOR, EXISTING_SERVER, hven_home, socket_folder
 from migrations.upgrade import set_search_path, upgrade, upgrade_all
 
 HOME = Path(tempfile.mkdtemp(prefix="hven-", dir="/tmp"))  # a socket's path must be short
@@ -47,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or nobody would stop the cluster
     for name in (*EXISTING_SERVER, "PGPORT", "PGUSER", "PGDATABASE", "HVEN_PORT"):
         os.environ.pop(name, None)
+    os.environ.setdefault("HVEN_PEERS", str(hven_home()))  # made once a machine, not once a session
     os.environ["HVEN_HOME"] = str(HOME)
     HOME.chmod(0o711)  # the server's user passes through
     if not config.option.collectonly:

@@ -1,6 +1,7 @@
 """A venv for peers that Hven itself does not need, made when a benchmark asks for it."""
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from db.bootstrap import CHECKOUT, PYTHON
 from db.settings import hven_home
 
 LOCK = CHECKOUT / "requirements-bench.lock"
+PEERS = "HVEN_PEERS"
+"""Variable that names the folder of the venv, where it should outlive `$HVEN_HOME`."""
 
 
 class PeerMissing(Exception):
@@ -16,7 +19,7 @@ class PeerMissing(Exception):
 
 def peer_python() -> Path:
     """Return the Python of a venv that holds what `requirements-bench.lock` names."""
-    venv = hven_home() / "venv-bench"
+    venv = Path(os.environ.get(PEERS) or hven_home()) / "venv-bench"
     python, stamp = venv / "bin/python3", venv / "hven.stamp"
     wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     if not (stamp.exists() and stamp.read_text() == wanted):
