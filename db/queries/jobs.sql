@@ -37,3 +37,6 @@ FROM queue.job WHERE state = 'running' ORDER BY started LIMIT 20
 -- failures: the latest failed attempts and the last line of their reasons
 SELECT d.written, j.job_id, j.kind, j.key, d.attempt, j.state, regexp_replace(rtrim(d.reason, E'\n'), '^.*\n', '') AS reason
 FROM queue.dead_job AS d JOIN queue.job AS j USING (job_id) ORDER BY d.dead_job_id DESC LIMIT 8
+
+-- strange: ready jobs of other kinds than these
+SELECT kind, count(*) FROM queue.job WHERE state = 'ready' AND kind <> ALL (%(kinds)s) GROUP BY kind ORDER BY kind

@@ -10,7 +10,7 @@ from db.connect import ConnectionFailed, connect
 from db.queue import NewJob, Production
 from pipelines.cli.jobs import jobs
 from pipelines.cli.monitor import eta
-from pipelines.cli.worker import worker
+from pipelines.cli.worker import strange_jobs, worker
 
 
 @pytest.fixture
@@ -42,6 +42,11 @@ def test_why_names_a_kind_that_no_worker_knows(ids, database):
     said = hven_jobs("why", str(ids["unknown"]), "-d", database)
     assert "knows no kind divine, only " in said
     assert "detector, associate" in said
+
+
+def test_a_worker_says_at_once_which_jobs_it_leaves_alone(ids, database):
+    (said,) = strange_jobs(database)
+    assert said.startswith(f"{database}: 1 jobs of the kind divine stay where they are: this version knows ")
 
 
 @pytest.mark.parametrize(("left", "rate", "words"), [(0, 0.0, "done"), (10, 0.0, "–"), (7200, 2.0, "1:00:00")])
