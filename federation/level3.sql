@@ -535,3 +535,31 @@ $$;
 COMMENT ON FUNCTION level3.cancel(bigint) IS 'Cancels a query of the caller''s in a lane; false if it has ended.';
 REVOKE ALL ON FUNCTION level3.submit(text, text, bigint, text, text), level3.cancel(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION level3.submit(text, text, bigint, text, text), level3.cancel(bigint) TO hven_level3;
+
+
+CREATE OR REPLACE FUNCTION level3.only_query(query_text text) RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    found_one refcursor;
+BEGIN
+    -- A cursor takes one statement that returns rows, and nothing else.
+    OPEN found_one FOR EXECUTE query_text;
+    CLOSE found_one;
+END
+$$;
+COMMENT ON FUNCTION level3.only_query(text) IS 'Refuses what is not one query.';
+
+
+CREATE OR REPLACE FUNCTION level3.finish_query(query_id bigint, rows bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE level3.query q SET state = 'done', rows = finish_query.rows, finished = clock_timestamp(), pid = NULL
+    WHERE q.query_id = finish_query.query_id AND q.login = level3.me() AND q.state = 'running';
+    RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION level3.finish_query(bigint, bigint) IS 'Ends a query of the caller''s in the transaction that holds its result; false if it was cancelled.';
+REVOKE ALL ON FUNCTION level3.only_query(text), level3.finish_query(bigint, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION level3.only_query(text), level3.finish_query(bigint, bigint) TO hven_level3;

@@ -21,6 +21,10 @@ class Verbs(click.Group):
         "register": "tables:register",
         "fetch": "tables:fetch",
         "federate": "foreign:federate",
+        "query": "lanes:query",
+        "history": "lanes:history",
+        "cancel": "lanes:cancel",
+        "serve": "lanes:serve",
     }
     """Verb → where its command is defined."""
 

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "search": "How fast a release's Objects are found in cones of four sizes",
     "crossmatch": "How fast two tables are matched within an arcsecond",
     "checksum": "How fast a table is digested to be compared with another",
+    "import": "How fast users' files become tables, what that takes, and how fast those are joined",
     "queue": "How fast jobs are claimed and finished, and what a long queue costs",
     "alerts": "How fast the Alerts of a Visit are packed, archived and offered, and whether all are valid",
 }
