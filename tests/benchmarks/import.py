@@ -74,8 +74,8 @@ def _rows(rows: int) -> dict[str, np.ndarray]:
     radius = np.degrees(np.sqrt(rows / PER_SQUARE_DEGREE * np.radians(1) ** 2 / np.pi))
     ra, dec = scattered(rows, 53.1, -27.8, radius, rng)
     floats = {f"flux_{band}": rng.normal(1000, 300, rows) for band in "ugriz"}
-    return {"ra": ra, "dec": dec, **floats, "error": rng.random(rows).astype("f4"), "visits": rng.integers(0, 900, rows),
-            "field": rng.integers(0, 3000, rows, "i4")}  # fmt: skip
+    counts = {"visits": rng.integers(0, 900, rows), "field": rng.integers(0, 3000, rows, "i4")}
+    return {"ra": ra, "dec": dec, **floats, "error": rng.random(rows).astype("f4")} | counts
 
 
 def _write(path: Path, data: dict[str, np.ndarray]) -> Path:
@@ -88,8 +88,8 @@ def _write(path: Path, data: dict[str, np.ndarray]) -> Path:
 def _rates(data: dict[str, np.ndarray], files: dict[str, Path]) -> list[Result]:
     rows = len(data["ra"])
     with closing(connect(DATABASE)) as session, session, session.cursor() as cursor:
-        cursor.execute("CREATE TABLE bare (ra float8, dec float8, flux_u float8, flux_g float8, flux_r float8, flux_i float8,"
-                       " flux_z float8, error real, visits bigint, field integer)")  # fmt: skip
+        fluxes = ", ".join(f"flux_{band} float8" for band in "ugriz")
+        cursor.execute(f"CREATE TABLE bare (ra float8, dec float8, {fluxes}, error real, visits bigint, field integer)")
     with closing(connect(DATABASE)) as session:
         cells = blocks(table_columns(session, "bare"), {name: Values(values) for name, values in data.items()})
     names, packed = ", ".join(name for block in cells for name in block.names), b"".join(pack(cells, rows, CHUNK))
@@ -198,8 +198,8 @@ def _cones() -> list[Result]:
             warm()
         seconds = in_turns(ways, runs=7)
     milliseconds = {way: 1000 * took / CONES for way, took in seconds.items()}
-    return [Result("federated cone of an arcminute", milliseconds["federated"], "ms", "local cone", milliseconds["local"], 3,
-                   higher_is_better=False)]  # fmt: skip
+    far_and_near = milliseconds["federated"], "ms", "local cone", milliseconds["local"]
+    return [Result("federated cone of an arcminute", *far_and_near, 3, higher_is_better=False)]
 
 
 def _all(session, query: str, ra: np.ndarray, dec: np.ndarray) -> None:
