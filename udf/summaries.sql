@@ -82,17 +82,13 @@ BEGIN
     SELECT string_agg(int8send(d.object_id), ''), string_agg(int8send(d.filter_id), ''), string_agg(float8send(d.midpoint_tai), ''),
            string_agg(float4send(d.psf_flux), ''), string_agg(float4send(d.psf_flux_err), '')
     INTO ids, filters, tai, fluxes, errors
-    FROM unnest(object_ids) AS o (object_id)
-    CROSS JOIN LATERAL (
-        SELECT d.* FROM :catalogue.dia_source d
-        WHERE d.object_id = o.object_id AND d.time_withdrawn IS NULL AND d.psf_flux_err > 0 AND d.psf_flux IS NOT NULL
-        ORDER BY d.midpoint_tai, d.dia_source_id
-    ) d;
+    FROM :catalogue.dia_source d
+    WHERE d.object_id = ANY (object_ids) AND d.time_withdrawn IS NULL AND d.psf_flux_err > 0 AND d.psf_flux IS NOT NULL;
 END
 $$;
 
 COMMENT ON FUNCTION hven.light_curves(bigint[]) IS
-'DiaSources with fluxes that hold, of Objects in the order given, then by time, as columns of big-endian bytes.';
+'DiaSources with fluxes that hold, of Objects, in no order, as columns of big-endian bytes.';
 
 
 CREATE OR REPLACE FUNCTION hven.sum_positions(object_ids bigint[])
@@ -261,7 +257,7 @@ AS $python$
 call = Steps(plpy, SD)
 call("sum_positions(bigint[])", object_ids)
 call("sum_fluxes(bigint[])", object_ids)
-curves = LightCurves(*call.arrays("light_curves(bigint[])", "88fee", object_ids))
+curves = LightCurves.of(*call.arrays("light_curves(bigint[])", "88fee", object_ids))
 call("set_stetson_j(bigint[], smallint[], real[])", *stetson_j(curves))
 call("set_welch_stetson_i(bigint[], real[], integer[])", *welch_stetson_i(curves))
 return call.report(objects=len(object_ids))

@@ -32,6 +32,13 @@ class LightCurves:
     flux: np.ndarray
     error: np.ndarray
 
+    @classmethod
+    def of(cls, *columns):
+        """Light curves of measurements in any order."""
+        object_ids, _, tai, flux, _ = columns
+        order = np.lexsort([flux, tai, object_ids])
+        return cls(*(column[order] for column in columns))
+
     def __getitem__(self, index):
         """Some of the measurements."""
         columns = self.object_ids, self.filters, self.tai, self.flux, self.error

@@ -12,6 +12,7 @@ BENCHMARKS = {
     "ingest": "How fast the loader brings rows into staging and into dia_source",
     "lightcurve": "How fast one Object's light curve comes, over ten years of partitions",
     "search": "How fast a release's Objects are found in cones of four sizes",
+    "associate": "How fast a Visit finds its Objects and is written, among ten million",
     "crossmatch": "How fast two tables are matched within an arcsecond",
     "checksum": "How fast a table is digested to be compared with another",
     "import": "How fast users' files become tables, what that takes, and how fast those are joined",

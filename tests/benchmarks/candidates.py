@@ -1,0 +1,95 @@
+"""Candidates of association, in CPU time of server and client, against what q3c and pgSphere need for the same."""
+
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from pipelines.simulate.places import unit
+from tests.benchmarks import RUNS, Result
+from tests.benchmarks.visits import CENTRE, FIELD_DEG, Survey
+from udf.deploy import read
+from udf.plane import separations
+
+RADIUS_ARCSEC = 1.0
+COLUMNS = ("ra_err", "dec_err", "ra_dec_cov", "extendedness", "ixx", "iyy", "ixy")
+BYTES = ", ".join([
+    "string_agg(int8send(s.dia_source_id), '')", "string_agg(int8send(o.object_id), '')",
+    "string_agg(float8send(o.ra), '')", "string_agg(float8send(o.dec), '')",
+    *(f"string_agg(float4send(coalesce(o.{name}, 'NaN')), '')" for name in COLUMNS),
+    "string_agg(int4send(o.dia_sources), '')",
+])  # fmt: skip
+"""What association reads of its candidates."""
+PLAIN = (
+    "CREATE EXTENSION IF NOT EXISTS q3c SCHEMA public",
+    "CREATE TABLE plain AS SELECT object_id, mean_ra AS ra, mean_dec AS dec, dia_sources, " + ", ".join(COLUMNS)
+    + f" FROM sky_cone(NULL::level1.object, {CENTRE[0]}, {CENTRE[1]}, {(FIELD_DEG + 0.2) * 3600}) ORDER BY healpix29",
+    "CREATE INDEX ON plain (public.q3c_ang2ipix(ra, dec))",
+    "CREATE INDEX ON plain USING gist (public.spoint_deg(ra, dec))",
+    "VACUUM ANALYZE plain",
+)
+"""The peers' table: narrower than ours, and no larger than the field."""
+NEAR = {
+    "q3c_join": "public.q3c_join(s.ra, s.dec, o.ra, o.dec, {} / 3600.0)",
+    "plain pgSphere": "public.spoint_dwithin(public.spoint_deg(o.ra, o.dec), public.spoint_deg(s.ra, s.dec), radians({} / 3600.0))",
+}
+GOALS = {"q3c_join": 0.9, "plain pgSphere": 0.4}
+WAYS = {"ours": "SELECT pg_temp.candidate_pairs(%(visit)s)"} | {
+    name: f"SELECT {BYTES} FROM (SELECT * FROM staging.dia_source WHERE visit_id = %(visit)s OFFSET 0) s"
+          f" JOIN plain o ON {near.format(RADIUS_ARCSEC)}"
+    for name, near in NEAR.items()
+}  # fmt: skip
+
+
+def candidates(survey: Survey, night: int) -> list[Result]:
+    """Measure CPU time, and compare all pairs with those that a tree in memory finds."""
+    session = survey.session
+    session.autocommit = True
+    with session.cursor() as cursor:
+        for statement in PLAIN:
+            cursor.execute(statement)
+        cursor.execute(read(Path(__file__).parent)["candidates"].text)
+    session.autocommit = False
+    visit, rows = survey.begin(night, 1)
+    survey.stage(rows)
+    server = survey.ask("SELECT pg_backend_pid()")
+    milliseconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    with session.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+        for _ in range(RUNS + 2):
+            for way, query in WAYS.items():
+                begin = _cpu(server)
+                cursor.execute(query, {"visit": visit})
+                found = cursor.fetchone()
+                milliseconds[way].append(1000 * (_cpu(server) - begin))
+                if way == "ours":
+                    pairs = np.frombuffer(found[0], np.int64).reshape(2, -1)
+        cursor.execute("SELECT object_id, ra, dec FROM plain")
+        plain = cursor.fetchall()
+    survey.associate(visit)
+    took = {way: median(times[2:]) for way, times in milliseconds.items()}
+    return [
+        Result("candidates, CPU of server and client", took["ours"], "ms", peer, took[peer], goal, higher_is_better=False)
+        for peer, goal in GOALS.items()
+    ] + [Result("pairs unlike cKDTree's beyond 1e-9 arcsec", _unlike(pairs, rows, plain), "", goal=0, higher_is_better=False)]
+
+
+def _cpu(server: int) -> float:
+    """Seconds of processor time that the server's process and ours have used."""
+    used = int(Path(f"/proc/{server}/schedstat").read_text().split()[0])
+    return used / 1e9 + time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID)
+
+
+def _unlike(pairs: np.ndarray, rows: dict, plain: list[tuple]) -> int:
+    """Count the pairs that only one of association and a tree finds, but for those at the very radius."""
+    from scipy.spatial import cKDTree
+
+    ids, ra, dec = (np.array(column) for column in zip(*plain, strict=True))
+    chord = 2 * np.sin(np.radians((RADIUS_ARCSEC + 1e-6) / 3600) / 2)
+    tree = cKDTree(unit(rows["ra"], rows["dec"])).sparse_distance_matrix(cKDTree(unit(ra, dec)), chord, output_type="ndarray")
+    apart = separations(rows["ra"][tree["i"]], rows["dec"][tree["i"]], ra[tree["j"]], dec[tree["j"]])
+    theirs = {(int(rows["dia_source_id"][i]), int(ids[j])): s for i, j, s in zip(tree["i"], tree["j"], apart, strict=True)}
+    ours = set(map(tuple, pairs.T.tolist()))
+    missed = [s for pair, s in theirs.items() if (pair in ours) != (s <= RADIUS_ARCSEC)]
+    return sum(abs(s - RADIUS_ARCSEC) > 1e-9 for s in missed) + len(ours - theirs.keys())
