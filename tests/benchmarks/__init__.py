@@ -13,6 +13,7 @@ BENCHMARKS = {
     "lightcurve": "How fast one Object's light curve comes, over ten years of partitions",
     "search": "How fast a release's Objects are found in cones of four sizes",
     "associate": "How fast a Visit finds its Objects and is written, among ten million",
+    "growth": "What the age of the survey, and the length of a night, costs a Visit",
     "crossmatch": "How fast two tables are matched within an arcsecond",
     "checksum": "How fast a table is digested to be compared with another",
     "import": "How fast users' files become tables, what that takes, and how fast those are joined",

@@ -22,6 +22,10 @@ NEW = 0.2
 DETECTORS = 14  # across the field
 ERR_ARCSEC = 0.05
 FILTERS = 6
+FIRST_NIGHT = 6300
+MONTHS = 12  # of history, a Visit each
+NIGHT = FIRST_NIGHT + 30 * MONTHS
+"""The first night that is measured."""
 NATIVE = {"int8": "i8", "int4": "i4", "int2": "i2", "float8": "f8", "float4": "f4", "bool": "?"}
 BATCH = 500_000
 
@@ -99,6 +103,7 @@ class Survey:
 
     def __init__(self, session, sky: Sky, detections: int):
         self.session, self.sky, self.detections, self.lasting = session, sky, detections, False
+        self.database = session.info.dbname
         self.production = self.ask(
             "INSERT INTO queue.production (kind, name, software_version) VALUES ('alert', 'bench', '0')"
             " ON CONFLICT (name) DO UPDATE SET software_version = '0' RETURNING production_id"
@@ -124,13 +129,15 @@ class Survey:
         self.session.commit()
         return visit_id, self._detections(visit_id, tai, band, centre)
 
-    def stage(self, rows: dict, table: str = "staging.dia_source") -> None:
+    def stage(self, rows: dict) -> None:
         """What the workers do: rows into staging, counts and digests into the job's result, one commit."""
-        job = int(rows["job_id"][0])
-        report = load(self.session, table, rows)
+        self.finish(int(rows["job_id"][0]), load(self.session, "staging.dia_source", rows))
+
+    def finish(self, job: int, report) -> None:
+        """Write what a job loaded into its result, and commit."""
         digest = {"rows": report.rows, "xor_id": report.digest.id_xor, "xor_healpix29": report.digest.healpix29_xor}
         self.ask("UPDATE queue.job SET state = 'done', result = result || %s WHERE job_id = %s",
-                 Json({table: digest}), job)  # fmt: skip
+                 Json({report.table: digest}), job)  # fmt: skip
         self.session.commit()
 
     def associate(self, visit_id: int) -> dict:
@@ -173,9 +180,9 @@ class Survey:
         rows = {"ra": ra, "dec": dec, "healpix29": healpix29, "detector_id": detector.astype("i2"),
                 "dia_source_id": pack(MeasurementId(0, visit_id, detector, 0, rank, 0)),
                 "exposure_id": visit_id << 12 | detector << 4 | 2}  # fmt: skip
-        same = {"visit_id": visit_id, "filter_id": band, "midpoint_tai": tai, "job_id": self.job(), "ra_err": ERR_ARCSEC,
-                "dec_err": ERR_ARCSEC, "ra_dec_cov": 0, "extendedness": 0.02, "reliability": 0.95, "psf_flux_err": 10,
-                "psf_flux": flux, "snr": flux / 10}  # fmt: skip
+        same = {"visit_id": visit_id, "filter_id": band, "midpoint_tai": tai, "job_id": self.job(),
+                "ra_err": ERR_ARCSEC, "dec_err": ERR_ARCSEC, "ra_dec_cov": 0, "extendedness": 0.02,
+                "reliability": 0.95, "psf_flux": flux, "psf_flux_err": 10, "snr": flux / 10}  # fmt: skip
         self.session.commit()
         return full(self.session, "staging.dia_source", count, rows | same, random)
 

@@ -1,0 +1,114 @@
+"""What the survey's age costs: Visits, each in another field, after one, twelve and twenty-four months of DiaSources.
+
+A month's DiaSources are loaded at once, then Visits are associated and alerted as they come; every Object has on
+average one DiaSource a month, and a year that is over is merged, as at its last night's close.
+"""
+
+import io
+import time
+from contextlib import closing
+from statistics import median
+
+import numpy as np
+
+from db.connect import connect
+from db.ids import MeasurementId, VisitId, pack
+from db.load import load
+from migrations.upgrade import create, upgrade
+from pipelines.simulate.places import scattered
+from tests.benchmarks import Measured, Result
+from tests.benchmarks.associate import DATABASE, settle
+from tests.benchmarks.visits import CENTRE, FIRST_NIGHT, Sky, Survey, full, load_sky, make_sky
+
+SIZES = {"million": 1_000_000, "tiny": 5_000}
+"""DiaSources a month, and Objects."""
+STAGES = (1, 12, 24)  # months
+VISITS = 15  # that are timed at each stage
+LONG_NIGHT = {True: 1_000, False: 30}
+"""Visits of one night, by whether the size is the full one."""
+SPREAD_DEG = 4.0  # of the fields' centres
+SEEN = "UPDATE level1.object SET dia_sources = 1, first_tai = %s, last_tai = %s WHERE extendedness = 0"
+HISTORY = (
+    "COPY (SELECT d.* FROM level1.alert a JOIN level1.dia_source d USING (object_id) WHERE a.visit_id = {}"
+    " AND d.dia_source_id > hven.first_measurement_id(0, {}::bigint << 12)) TO STDOUT (FORMAT binary)"
+)
+
+
+def measure(rows: int) -> Measured:
+    """Measure, in a server that is filled meanwhile."""
+    for database in ("hub", DATABASE):
+        create(database)
+        upgrade(database)
+    sky, detections, figures = make_sky(rows), max(rows // 100, 50), {}
+    with closing(connect(DATABASE)) as session:
+        load_sky(session, sky)
+        survey = Survey(session, sky, detections)
+        survey.ask(SEEN, 50000.0 + FIRST_NIGHT, 50000.0 + FIRST_NIGHT)
+        session.commit()
+        for month in range(1, max(STAGES) + 1):
+            night = FIRST_NIGHT + 30 * month
+            _load_month(survey, sky, night, rows)
+            if month % 12 == 0:
+                survey.ask("SELECT hven.merge_year(0, %s)", 2013 + month // 12 - 1)
+            if month in STAGES:
+                settle(session)
+                figures[month] = [_visit(survey, night + 1, number) for number in range(1, VISITS + 3)][2:]
+        last = LONG_NIGHT[rows == SIZES["million"]]
+        one_night = [_visit(survey, night + 2, number)[0] for number in range(1, last + 1)]
+    write, alert = ({m: median(one[i] for one in found) for m, found in figures.items()} for i in (0, 1))
+    early, late = median(one_night[5:15]), median(one_night[-10:])
+    results = [
+        _grown("association and writes, 12 months v 1", write[12], write[1], "ms"),
+        _grown("the same, 24 months v 12", write[24], write[12], "ms"),
+        _grown("select_alerts and 12 months' history, a row, 12 v 1", alert[12], alert[1], "µs"),
+        _grown("the same, 24 months v 12", alert[24], alert[12], "µs"),
+        _grown(f"Visit {last} of a night v Visit 10", late, early, "ms"),
+    ]
+    return Measured({"dia_sources a month": rows, "objects": rows, "dia_sources a Visit": detections}, results)
+
+
+def build(_: int) -> None:
+    """Nothing is made beforehand: the filling is what is measured."""
+
+
+def _grown(what: str, late: float, early: float, unit: str) -> Result:
+    return Result(what, late, unit, "the earlier", early, goal=1.10, higher_is_better=False)
+
+
+def _visit(survey: Survey, night: int, number: int) -> tuple[float, float]:
+    """Milliseconds of staging and association, and microseconds of alerts with history for each row returned."""
+    centre = [float(part[0]) for part in scattered(1, *CENTRE, SPREAD_DEG, np.random.default_rng([night, number]))]
+    visit, rows = survey.begin(night, number, tuple(centre))
+    begin = time.perf_counter()
+    survey.stage(rows)
+    survey.associate(visit)
+    middle, sink = time.perf_counter(), io.BytesIO()
+    survey.ask("SELECT hven.select_alerts(%s)", visit)
+    with survey.session.cursor() as cursor:
+        for kind in ("seqscan", "hashjoin", "mergejoin"):
+            cursor.execute(f"SET LOCAL enable_{kind} = off")
+        cursor.copy_expert(HISTORY.format(visit, night - 365), sink)
+        returned = cursor.rowcount
+    survey.session.commit()
+    return 1e3 * (middle - begin), 1e6 * (time.perf_counter() - middle) / max(returned, 1)
+
+
+def _load_month(survey: Survey, sky: Sky, night: int, rows: int) -> None:
+    """DiaSources of point-like Objects, a Visit a night, in the order of their ids."""
+    random = np.random.default_rng(night)
+    survey.ask("SELECT hven.ensure_partitions(0, %s, %s)", night - 29, night + 2)
+    points = np.flatnonzero(~sky.extended)
+    share = max(rows // 29, 1)
+    for day in range(night - 29, night):
+        seen = np.sort(random.choice(points, min(share, points.size), replace=False))
+        visit, rank = int(pack(VisitId(day, 4000))), np.arange(seen.size)
+        given = {
+            "dia_source_id": pack(MeasurementId(0, visit, rank >> 16, 0, rank & 0xFFFF, 0)), "visit_id": visit,
+            "exposure_id": visit << 12 | 2, "detector_id": rank >> 16, "filter_id": 1 + day % 6, "psf_flux_err": 10,
+            "object_id": sky.object_id[seen], "ra": sky.ra[seen], "dec": sky.dec[seen], "midpoint_tai": 50000.5 + day,
+            "healpix29": sky.healpix29[seen],
+        }  # fmt: skip
+        batch = full(survey.session, "level1.dia_source", seen.size, given, random)
+        absent = ("moving_object_id", "time_withdrawn", "ss_ra", "ss_dec", "ss_ixx", "ss_iyy", "ss_ixy")
+        load(survey.session, "level1.dia_source", {name: batch[name] for name in batch if name not in absent})
+        survey.session.commit()
