@@ -20,7 +20,8 @@ BEGIN
         FROM (VALUES ('source', 'source_id'), ('dia_source', 'dia_source_id'), ('forced_source', 'forced_source_id'),
                      ('forced_dia_source', 'forced_dia_source_id')) AS m (relation, id)
         CROSS JOIN (VALUES ('object_id', 'object'), ('moving_object_id', 'moving_object'), ('exposure_id', 'exposure'),
-                           ('visit_id', 'visit')) AS k (reference, parent)
+                           ('visit_id', 'visit'), ('detector_id', 'detector'), ('filter_id', 'filter'))
+                   AS k (reference, parent)
         UNION ALL
         VALUES ('dia_source_snap', 'dia_source_id', 'dia_source_id', 'dia_source'),
                ('dia_source_snap', 'dia_source_id', 'exposure_id', 'exposure'),
@@ -32,7 +33,7 @@ BEGIN
     LOOP
         -- A retired Object's id lives on in Alerts: they were sent with it.
         RETURN QUERY EXECUTE format(
-            'SELECT %1$L, m.%2$I, %3$L, m.%3$I FROM :catalogue.%1$I AS m'
+            'SELECT %1$L, m.%2$I, %3$L, m.%3$I::bigint FROM :catalogue.%1$I AS m'
             ' WHERE m.%2$I BETWEEN $1 AND $2 AND m.%3$I IS NOT NULL'
             ' AND NOT EXISTS (SELECT FROM :catalogue.%4$I AS p WHERE p.%5$I = m.%3$I)'
             || CASE WHEN link.relation = 'alert' AND link.reference = 'object_id'
@@ -46,7 +47,7 @@ END
 $$;
 
 COMMENT ON FUNCTION hven.check_references(bigint, bigint) IS
-'Rows of measurements and Alerts whose Object, MovingObject, Exposure, Visit or DiaSource is missing: table, id, column and the id that is missing. first and last bound the measurement ids, such as those of one night (first_id_of_night); by default all are checked.';
+'Rows of measurements and Alerts whose Object, MovingObject, Exposure, Visit, detector, filter or DiaSource is missing: table, id, column and the id that is missing. first and last bound the measurement ids, such as those of one night (first_id_of_night); by default all are checked.';
 
 
 CREATE OR REPLACE FUNCTION hven.refuse_referenced()

@@ -49,12 +49,13 @@ def cursor(request):
         session.rollback()
 
 
-def measure(cursor, table, object_id=None, moving_object_id=None, exposure_id=4096 << 12, visit_id=4096):
+def measure(cursor, table, object_id=None, moving_object_id=None, exposure_id=4096 << 12, visit_id=4096, **others):
     """Insert measurement 1."""
     cursor.execute("SELECT FROM information_schema.columns WHERE table_schema = current_schema AND table_name = %s"
                    " AND column_name = 'tile'", [table])  # fmt: skip
     names = f"{table}_id, {COMMON}"
-    values = [1, object_id, moving_object_id, exposure_id, visit_id, 0, 1, 58107, 10, 20, 3]
+    others = {"detector_id": 0, "filter_id": 1} | others
+    values = [1, object_id, moving_object_id, exposure_id, visit_id, *others.values(), 58107, 10, 20, 3]
     if cursor.rowcount:
         names, values = f"{names}, tile", [*values, HEALPIX >> 46]
     if moving_object_id and table == "dia_source":
@@ -75,7 +76,8 @@ def test_rows_with_all_their_parents_pass(cursor, table):
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize(("reference", "missing"), [
-    ("object_id", 7), ("moving_object_id", 7), ("exposure_id", 8), ("visit_id", 9),
+    ("object_id", 7), ("moving_object_id", 7), ("exposure_id", 8), ("visit_id", 9), ("detector_id", 3),
+    ("filter_id", 4),
 ])
 def test_each_missing_parent_is_found(cursor, table, reference, missing):
     measure(cursor, table, **{reference: missing})

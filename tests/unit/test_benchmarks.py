@@ -87,3 +87,15 @@ def test_digests_are_measured_against_text():
     done = CliRunner().invoke(bench, ["checksum", "--size", "tiny", "--json"], catch_exceptions=False)
     peers = {result["peer"] for result in json.loads(done.output)["results"]}
     assert peers == {"md5 of rows as text", "COPY as text and sha256"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "what"), [
+    ("associate", "pairs unlike cKDTree's beyond 1e-9 arcsec"),
+    ("growth", "Visit 30 of a night v Visit 10"),
+])
+def test_association_is_measured_at_any_size(name, what):
+    done = CliRunner().invoke(bench, [name, "--size", "tiny", "--json"], catch_exceptions=False)
+    figures = {result["what"]: result["value"] for result in json.loads(done.stdout.splitlines()[-1])["results"]}
+    assert what in figures
+    assert figures.get("pairs unlike cKDTree's beyond 1e-9 arcsec", 0) == 0
