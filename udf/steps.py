@@ -27,10 +27,9 @@ class Steps:
         name, _, types = signature.rstrip(")").partition("(")
         if signature not in self.plans:
             types = types.split(", ") if types else []
-            slots = ", ".join(f"${number + 1}::{kind}" for number, kind in enumerate(types))
-            sent = ["text" if kind.endswith("[]") else kind for kind in types]
-            self.plans[signature] = self.plpy.prepare(f"SELECT * FROM hven.{name}({slots})", sent)
-        given = [as_text(value) if isinstance(value, np.ndarray | list) else value for value in arguments]
+            slots = ", ".join(f"${number + 1}" for number in range(len(types)))
+            self.plans[signature] = self.plpy.prepare(f"SELECT * FROM hven.{name}({slots})", types)
+        given = [value.tolist() if isinstance(value, np.ndarray) else value for value in arguments]
         return self.lap(name, self.plpy.execute(self.plans[signature], given)[0])
 
     def arrays(self, signature, kinds, *arguments):
@@ -47,12 +46,6 @@ class Steps:
     def report(self, **counts):
         """JSON of counts and of the milliseconds of each step."""
         return json.dumps({**counts, "milliseconds": self.times})
-
-
-def as_text(values):
-    """An array as SQL writes it: PL/Python takes ten times longer to hand over numbers one by one."""
-    values = values.tolist() if isinstance(values, np.ndarray) else values
-    return "{" + ",".join(map(str, values)) + "}"
 
 
 def columns(row, kinds):
