@@ -402,9 +402,12 @@ RETURN owner = level3.me() OR access = 'public'
     OR (access = 'group' AND EXISTS (SELECT FROM unnest(readers) r WHERE to_regrole(quote_ident(r)) IS NOT NULL
                                      AND pg_has_role(level3.me(), r, 'MEMBER')));
 
+DROP VIEW IF EXISTS level3.tables, level3.columns, level3.queries;  -- whose columns may have changed
+
 CREATE OR REPLACE VIEW level3.tables WITH (security_barrier) AS
 SELECT p.login AS owner, p.name, p.description, p.access, p.readers, p.public_from, p.made,
-       CASE WHEN p.login = level3.me() THEN p.relation::text
+       CASE WHEN p.login = level3.me() THEN (SELECT format('%I.%I', c.relnamespace::regnamespace, c.relname)
+                                             FROM pg_class c WHERE c.oid = p.relation)
             WHEN p.relation IS NOT NULL THEN format('%I.%I', s.schema_name, p.name) END AS relation,
        p.file, p.sha256,
        coalesce(p.bytes, level3.bytes_of(ARRAY[p.relation::oid])) AS bytes

@@ -16,7 +16,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection, encrypt_password
 
 from db import queries as catalogue
-from db.connect import MAINTENANCE, ConnectionFailed, connect, dsn
+from db.connect import MAINTENANCE, ConnectionFailed, connect, dsn, resolve
 from federation.errors import Level3Error
 
 HOME = Path(__file__).parent
@@ -59,7 +59,7 @@ def _login(database: str, login: str) -> connection:
         session.commit()
         cursor.execute(queries("spaces")["lock_login"], {"login": login})
         try:
-            opened = psycopg2.connect(dsn(database, name), password=password, application_name="hven level3")
+            opened = psycopg2.connect(dsn(resolve(database), name), password=password, application_name="hven level3")
         except psycopg2.OperationalError as error:
             said = str(error).splitlines()[0]
             raise ConnectionFailed(f"level3: {login} can't work in {database} ({said})", "`hven status`") from error
