@@ -18,7 +18,8 @@ from federation.importing import Wish, import_file
 from federation.sessions import as_user
 
 EVIL = st.sampled_from([
-    "'; DROP TABLE level3.space; --", '"; DROP TABLE level3.space; --', "$$", "%s", "%(x)s", "{}", "\\", "a\nb", "E'\\''",
+    "'; DROP TABLE level3.space; --", '"; DROP TABLE level3.space; --', "$$", "%s", "%(x)s", "{}", "\\",
+    "a\nb", "E'\\''",
     "ra) SELECT", "]",
     "[deg]", "'", '"', "\u202e", "select", "ctid", "x" * 300, " ", "ﬁ", "&lt;", "]]>",
 ])  # fmt: skip
