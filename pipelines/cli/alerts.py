@@ -49,7 +49,7 @@ def _files(store: Path | None):
 def list_alerts(database: str, cone: tuple | None, as_json: bool, **wanted) -> None:
     """List Alerts, the latest first."""
     ra, dec, radius = cone or (None, None, None)
-    show(*ask(database, "alerts", "list", wanted | {"ra": ra, "dec": dec, "radius": radius}), as_json)
+    show(ask(database, "alerts", "list", wanted | {"ra": ra, "dec": dec, "radius": radius}), as_json)
 
 
 @alerts.command()
@@ -142,7 +142,7 @@ def send(database: str, store: Path | None, until_idle: bool) -> None:
 @as_json
 def latency(database: str, since: float, as_json: bool) -> None:
     """Show the seconds from the close of the shutter to selection and to sending: median and 98th percentile."""
-    show(*ask(database, "alerts", "latency", {"since": since}), as_json)
+    show(ask(database, "alerts", "latency", {"since": since}), as_json)
 
 
 @alerts.group("filter")
@@ -170,7 +170,7 @@ def add_filter(name: str, predicate: str, database: str, target: str | None) -> 
 @as_json
 def list_filters(database: str, as_json: bool) -> None:
     """List the streams, why one was stopped, and what waits in each."""
-    show(*ask(database, "alerts", "all_streams", {}), as_json)
+    show(ask(database, "alerts", "all_streams", {}), as_json)
 
 
 @filters.command("drop")

@@ -235,3 +235,87 @@ def test_a_stamp_at_the_border_is_padded_and_masked():
     expected = np.ones((31, 31), bool)
     expected[11:, 12:] = False
     assert np.array_equal(no_data, expected)
+
+
+def run(*words):
+    """What `hven alerts` prints."""
+    from click.testing import CliRunner
+
+    from pipelines.cli.alerts import alerts
+
+    done = CliRunner().invoke(alerts, [*map(str, words)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_alerts_are_listed_by_visit_object_place_and_time(visits, packets):
+    import json
+
+    one = next(packet for _, packet in packets if "object" in packet.groups)
+    seen = one.groups["dia_source"]
+    narrow = [
+        ("--object", seen["object_id"]),
+        ("--cone", seen["ra"], seen["dec"], 0.01),
+        ("--visit", visits.ids[1], "--since", seen["midpoint_tai"], "--until", 70000, "--limit", 1000),
+    ]
+    for wanted in narrow:
+        found = json.loads(run("list", "-d", "level1_packets", *wanted, "--json").stdout)
+        assert one.ivorn in [row["ivorn"] for row in found]
+        assert len(found) <= len(packets)
+    assert json.loads(run("list", "-d", "level1_packets", "--since", 70000, "--json").stdout) == []
+
+
+def test_packets_are_written_into_a_folder_and_replayed_into_another(visits, packets, tmp_path):
+    place = ["-d", "level1_packets", "--store", visits.store.root]
+    run("get", visits.ids[1], *place, "-o", tmp_path / "got")
+    assert [path.read_bytes() for path in sorted((tmp_path / "got").iterdir())] == [content for content, _ in packets]
+    first = visits.archived[0]
+    done = run("replay", "full", f"file://{tmp_path}/again", *place, "--after", first)
+    assert done.output == f"{len(packets)} sent; the last has place {first + len(packets)}\n"
+    assert len(list((tmp_path / "again").iterdir())) == len(packets)
+
+
+def test_latency_is_told_by_stream(visits):
+    import json
+
+    (row,) = json.loads(run("latency", "-d", "level1_packets", "--json").stdout)
+    assert (row["stream"], row["state"], row["alerts"]) == ("full", "sent", sum(visits.archived))
+    assert 0 < row["selected"][0] < row["sent"][0] <= row["sent"][1]
+
+
+def test_streams_are_listed_and_dropped(visits):
+    run("filter", "add", "bright", "snr > 50", "-d", "level1_packets")
+    assert "snr > 50" in run("filter", "list", "-d", "level1_packets").output
+    assert "0 stream resumed" in run("filter", "resume", "bright", "-d", "level1_packets").output
+    run("filter", "drop", "bright", "-d", "level1_packets")
+    assert run("filter", "list", "-d", "level1_packets").output == "none\n"
+
+
+def test_each_dia_source_has_its_stamps_by_name(visits, packets):
+    from pipelines.productions import products
+
+    _, packet = packets[0]
+    seen = packet.groups["dia_source"]["dia_source_id"]
+    assert products.stamp(visits.session, visits.store, seen, "template") == packet.stamps["template"]
+    with pytest.raises(products.NoSuchProduct, match="no stamp sum of DiaSource .*, allowed are science, difference_1"):
+        products.stamp(visits.session, visits.store, seen, "sum")
+
+
+def test_a_feed_goes_on_where_its_consumer_is(visits):
+    import json
+
+    from pipelines.alerts.feed import feed
+
+    def places(**values):
+        lines = feed(visits.session, visits.store, "full", {name: str(value) for name, value in values.items()})
+        return [json.loads(line)["place"] for line in lines.splitlines()]
+
+    last = sum(visits.archived)
+    assert places(after=3, limit=4) == [4, 5, 6, 7]
+    assert places(consumer="me", limit=2) == [1, 2]
+    assert places(consumer="me", limit=2) == [1, 2]
+    assert places(consumer="me", limit=2, after=2) == [3, 4]
+    assert places(consumer="me", limit=1) == [3]
+    assert places(after=last, wait=0.2) == []
+    with pytest.raises(archive.NoSuchAlert, match="there is no stream nothing"):
+        feed(visits.session, visits.store, "nothing", {})
