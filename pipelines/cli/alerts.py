@@ -113,7 +113,7 @@ def read(files: tuple[Path, ...], as_json: bool) -> None:
         except foreign.PacketError as error:
             faults.append(error)
     if found:
-        show(list(found[0]), [tuple(one.values()) for one in found], as_json)
+        show((list(found[0]), [tuple(one.values()) for one in found]), as_json)
     for fault in faults[:-1]:
         click.echo(f"hven: {fault}", err=True)
     if faults:

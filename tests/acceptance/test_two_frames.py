@@ -11,6 +11,7 @@ from db.files import FileStore
 from db.metrics import metrics
 from db.queue import Production
 from db.software import software
+from pipelines.alerts.archive import read_stamps
 from pipelines.image import read_exposure
 from pipelines.instruments import instrument
 from pipelines.productions.alert import make_template
@@ -65,9 +66,13 @@ def test_every_measurement_lies_on_its_exposure(night):
                          WHERE NOT public.spoint_deg(d.ra, d.dec) <@ e.footprint""") == (0,)
 
 
-def test_alerts_wait_in_the_outbox(night):
+def test_alerts_wait_in_the_outbox_and_every_dia_source_has_stamps(night, tmp_path):
     alerts, waiting = one(night, "SELECT (SELECT count(*) FROM alert), (SELECT count(*) FROM outbox)")
     assert alerts == waiting > 0
+    visit_id, ids = one(night, "SELECT min(visit_id), array_agg(dia_source_id) FROM dia_source")
+    stamps = read_stamps(night, FileStore(tmp_path), visit_id, set(ids))
+    assert stamps.keys() == set(ids)
+    assert {frozenset(kinds) for kinds in stamps.values()} == {frozenset({"science", "difference", "template"})}
 
 
 def products(session):
