@@ -131,12 +131,15 @@ ON CONFLICT (dia_source_id, version, stream) DO NOTHING
 UPDATE alert_stream SET state = 'stopped', last_error = %(error)s WHERE name = %(name)s
 
 -- next: the next Alert to be sent, held until the transaction ends
+WITH ready AS MATERIALIZED (  -- by the small index of what waits, not by place through all that was ever sent
+    SELECT outbox_id FROM outbox WHERE stream = %(stream)s AND state = 'waiting' AND next_attempt <= now()
+)
 SELECT o.outbox_id, o.attempts, o.last_error, a.ivorn, p.byte_offset, p.byte_length, f.sha256
-FROM outbox AS o
+FROM ready JOIN outbox AS o USING (outbox_id)
 JOIN alert AS a USING (dia_source_id, version)
 JOIN alert_packet AS p ON p.dia_source_id = o.dia_source_id AND p.version = o.version AND p.encoding = 'voevent'
 JOIN queue.file AS f USING (file_id)
-WHERE o.stream = %(stream)s AND o.state = 'waiting' AND o.next_attempt <= now()
+WHERE o.state = 'waiting'
 ORDER BY o.place LIMIT 1 FOR UPDATE OF o SKIP LOCKED
 
 -- sent: the receiver has it
@@ -192,9 +195,13 @@ ORDER BY o.place DESC NULLS FIRST LIMIT %(limit)s
 
 -- latency: seconds from the close of the shutter to selection and to sending, by stream
 SELECT o.stream, o.state, count(*) AS alerts,
-       percentile_cont(ARRAY[0.5, 0.98]) WITHIN GROUP (ORDER BY 86400 * (a.selected_tai - v.shutter_close_tai)) AS selected,
-       percentile_cont(ARRAY[0.5, 0.98]) WITHIN GROUP (ORDER BY 86400 * (hven.tai_mjd(o.sent) - v.shutter_close_tai)) AS sent
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY late.selected) AS selected_p50,
+       percentile_cont(0.98) WITHIN GROUP (ORDER BY late.selected) AS selected_p98,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY late.sent) AS sent_p50,
+       percentile_cont(0.98) WITHIN GROUP (ORDER BY late.sent) AS sent_p98
 FROM outbox AS o JOIN alert AS a USING (dia_source_id, version) JOIN visit AS v USING (visit_id)
+CROSS JOIN LATERAL (SELECT 86400 * (a.selected_tai - v.shutter_close_tai) AS selected,
+                           86400 * (hven.tai_mjd(o.sent) - v.shutter_close_tai) AS sent) AS late
 WHERE v.midpoint_tai >= %(since)s
 GROUP BY o.stream, o.state ORDER BY o.stream, o.state
 
