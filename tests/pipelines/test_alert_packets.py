@@ -211,6 +211,26 @@ def test_an_object_without_template_stamp_is_told_apart(one):
     assert set(packet.stamps) == {"difference_1", "difference_2"}
 
 
+@needs_data("voevents")
+@pytest.mark.parametrize("how", ["supersedes", "retraction"])
+def test_a_further_version_cites_the_first(one, how):
+    from dataclasses import replace
+
+    from lxml import etree
+
+    first = one.alert["ivorn"]
+    later = {**one.alert, "version": 2, "ivorn": f"{first}-2", "cites": first, "cites_as": how}
+    content = voevent.write(replace(one, alert=later), {})
+    packet = voevent.read(content)
+    assert (packet.ivorn, packet.citations) == (f"{first}-2", [(how, first)])
+    schema = etree.XMLSchema(etree.parse(SHARED / "voevents" / "VOEvent-v2.0.xsd"))
+    schema.assertValid(etree.fromstring(content))
+
+
+def test_the_same_rows_give_the_same_bytes(one):
+    assert voevent.write(one, STAMPS) == voevent.write(one, STAMPS)
+
+
 def test_a_pixel_that_is_not_finite_is_masked():
     from pipelines.image import bits
     from pipelines.image.stamps import make_stamps
