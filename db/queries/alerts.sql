@@ -175,9 +175,13 @@ SELECT hven.acknowledge_alerts(%(consumer)s, %(stream)s, %(place)s)
 
 -- packets: where packets of some Alerts lie
 SELECT a.ivorn, a.dia_source_id, a.version, p.encoding, p.byte_offset, p.byte_length, f.sha256
-FROM alert AS a JOIN alert_packet AS p USING (dia_source_id, version) JOIN queue.file AS f USING (file_id)
-WHERE (a.dia_source_id = %(id)s OR a.object_id = %(id)s OR a.moving_object_id = %(id)s OR a.visit_id = %(id)s OR a.ivorn = %(ivorn)s)
-  AND p.encoding = %(encoding)s
+FROM (
+    SELECT * FROM alert
+    WHERE dia_source_id = %(id)s OR object_id = %(id)s OR visit_id = %(id)s OR ivorn = %(ivorn)s
+    UNION
+    SELECT m.* FROM dia_source AS d JOIN alert AS m USING (dia_source_id) WHERE d.moving_object_id = %(id)s
+) AS a JOIN alert_packet AS p USING (dia_source_id, version) JOIN queue.file AS f USING (file_id)
+WHERE p.encoding = %(encoding)s
 ORDER BY a.dia_source_id, a.version
 
 -- list: Alerts by what is asked for, the latest first

@@ -1,5 +1,6 @@
 """The archive: one file of packets a Visit and encoding, written with one sync, and a row that says where each lies."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,12 +9,14 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extras import RealDictCursor
 
 from db.errors import HvenError
-from db.files import Extent, FileStore, register
+from db.files import Extent, FileStore, FileStoreError, register
 from db.load import load
 from db.queries import queries
 from pipelines.alerts import avro, voevent
 from pipelines.alerts.rows import AlertRows, gather
 from pipelines.image.stamps import unpack_stamps
+
+log = logging.getLogger("hven.alerts")
 
 MEDIA_TYPES = {"voevent": "application/x-hven-voevents", "avro": "application/avro"}
 
@@ -75,13 +78,19 @@ def write_all(rows: Sequence[AlertRows], stamps: dict[int, dict[str, bytes]]) ->
 
 
 def read_stamps(connection: Connection, store: FileStore, visit_id: int, ids: set[int]) -> dict[int, dict[str, bytes]]:
-    """Return DiaSource → kind → gzipped FITS file, for what stamps there are of some DiaSources of a Visit."""
+    """Return DiaSource → kind → gzipped FITS file, for what stamps there are of some DiaSources of a Visit.
+
+    A file of stamps that is lost keeps no Alert back: packets say which stamps they lack.
+    """
     found: dict[int, dict[str, bytes]] = {}
     with connection.cursor() as cursor:
         cursor.execute(queries("alerts")["stamps"], {"visit_id": visit_id})
         files = [bytes(sha256) for _, sha256 in cursor]
     for sha256 in files:
-        found |= unpack_stamps(store.get(sha256).read_bytes(), ids)
+        try:
+            found |= unpack_stamps(store.get(sha256).read_bytes(), ids)
+        except FileStoreError as error:
+            log.error("Visit %s: stamps are lost: %s", visit_id, error)
     return found
 
 
@@ -91,7 +100,7 @@ def archive_avro(connection: Connection, store: FileStore, visit_id: int) -> int
     They are made from the archived VOEvents, so that both say the same whatever has changed since.
     """
     with connection, connection.cursor() as cursor:
-        cursor.execute(queries("alerts")["lock"], {"stream": "full"})
+        cursor.execute(queries("alerts")["lock"], {"stream": "avro"})
         there = {(one.dia_source_id, one.version) for one in find(connection, visit_id, "avro")}
         wanted = [one for one in find(connection, visit_id, "voevent") if (one.dia_source_id, one.version) not in there]
         if not wanted:

@@ -16,7 +16,7 @@ from psycopg2.extras import RealDictCursor
 
 from db.connect import connect
 from db.errors import HvenError
-from db.files import FileStore
+from db.files import FileStore, FileStoreError
 from db.queries import queries
 from pipelines.alerts import streams, vtp
 from pipelines.alerts.archive import archive_visit
@@ -119,10 +119,10 @@ class Sender:
                 line.is_down = False
                 line.not_before = time.monotonic() + self.settle
                 return False
-            packet = self.store.part(bytes(row["sha256"]), row["byte_offset"], row["byte_length"])
             try:
+                packet = self.store.part(bytes(row["sha256"]), row["byte_offset"], row["byte_length"])
                 deliver(target, packet, row["ivorn"], was_cut_off=vtp.CUT_OFF in (row["last_error"] or ""))
-            except vtp.NotDelivered as error:
+            except (FileStoreError, vtp.NotDelivered) as error:
                 log.warning("stream %s: %s", stream, error)
                 self._keep(cursor, row, error, line)
                 return False
@@ -130,9 +130,9 @@ class Sender:
             cursor.execute(queries("alerts")["sent"], row)
         return True
 
-    def _keep(self, cursor, row: dict, error: vtp.NotDelivered, line: Line) -> None:
-        """Record what an attempt met: a refusal concerns one Alert, all else the way to the receiver."""
-        is_refusal = isinstance(error, vtp.Refused)
+    def _keep(self, cursor, row: dict, error: HvenError, line: Line) -> None:
+        """Record what an attempt met: a refusal or a lost packet is one Alert's, all else the way to the receiver."""
+        is_refusal = isinstance(error, vtp.Refused | FileStoreError)
         delay = _delay(row["attempts"]) if is_refusal else 0
         values = {"outbox_id": row["outbox_id"], "error": str(error), "delay": delay,
                   "dead": is_refusal and row["attempts"] + 1 >= MOST_REFUSALS}

@@ -7,7 +7,7 @@ import pytest
 from db import databases, rights
 from db.connect import connect
 from db.files import FileStore
-from pipelines.alerts import sender, streams, voevent, vtp
+from pipelines.alerts import archive, sender, streams, voevent, vtp
 from pipelines.alerts.sender import Sender
 from tests.conftest import clone
 from tests.pipelines import alerted
@@ -214,3 +214,31 @@ def test_what_a_gate_of_quality_holds_stays_in_the_outbox(night):
     night.session.commit()
     night.sender.step(night.session)
     assert [state for state, _ in outbox(night, "full")] == ["sent"]
+
+
+def test_lost_stamps_keep_no_alert_back(night, tmp_path):
+    lost = Sender("level1_sent", FileStore(tmp_path))
+    lost.step(night.session)
+    count = night.ask("SELECT count(*) FROM level1.alert")
+    assert outbox(night, "full") == [("sent", count)]
+    visit_id = night.ask("SELECT visit_id FROM level1.alert LIMIT 1")
+    packets = [voevent.read(content) for content in archive.get(night.session, lost.store, visit_id)]
+    assert {packet.groups[""]["stamps_missing"] for packet in packets} == {"difference template science"}
+
+
+def test_a_packet_that_is_lost_stops_no_stream(night, tmp_path):
+    lost = Sender("level1_sent", FileStore(tmp_path))
+    lost.archive(night.session)
+    for path in lost.store.files():
+        path.unlink()
+    streams.register(night.session, "bright", BRIGHT, "file:///nowhere")
+    night.do("UPDATE level1.alert_stream SET cursor = 0")
+    night.session.commit()
+    count = len(wanted(night))
+    for _ in range(20 * count):
+        lost.step(night.session)
+        if outbox(night, "bright") == [("dead", count)]:
+            break
+    said = night.ask("SELECT DISTINCT last_error FROM level1.outbox WHERE stream = 'bright'")
+    assert said.startswith("file store: ")
+    assert "is not under" in said
