@@ -216,6 +216,7 @@ def _index(cursor, relation: str, position: Position | None, spatial: bool) -> N
         cursor.execute(sql.SQL("CREATE INDEX ON {} (healpix29)").format(table))
     if position and spatial:
         cursor.execute(sql.SQL("CREATE INDEX ON {} USING gist (public.spoint_deg(ra, dec))").format(table))
+    cursor.execute("SET LOCAL default_statistics_target = 20")  # a fifth of the pages; autovacuum comes for more
     cursor.execute(sql.SQL("ANALYZE {}").format(table))
 
 

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ LOOK = 0.2  # seconds between looks at a query that runs
 GRACE = 5.0  # seconds after a cancelled statement until its session is ended
 BEAT = 20.0  # seconds between renewals of the lease
 POLL = 0.5  # seconds between looks for work
+NICE = 15  # of a lane's server process
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -116,6 +117,7 @@ def _run(database: str, session: connection, job: Job, wanted: Wanted, lane: Lan
     said: list[str] = []
     try:
         with as_user(database, wanted.login) as own, _guard(session, job, own.info.backend_pid, lane, said):
+            _yield_to_nights(own.info.backend_pid)
             with session, session.cursor() as cursor:
                 cursor.execute(queries("lanes")["begin"], {"query_id": wanted.query_id, "pid": own.info.backend_pid})
                 if not cursor.rowcount:
@@ -187,6 +189,13 @@ def _guard(session: connection, job: Job, pid: int, lane: Lane, said: list[str])
     finally:
         ended.set()
         thread.join()
+
+
+def _yield_to_nights(pid: int) -> None:
+    """Let the night's processes go first where they and a lane's want the same processor."""
+    if not uses_existing_server():
+        with suppress(OSError):  # ended already, or not ours to slow down
+            os.setpriority(os.PRIO_PROCESS, pid, NICE)
 
 
 def _over(seconds: float, memory: int, lane: Lane) -> str | None:

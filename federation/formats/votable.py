@@ -1,12 +1,15 @@
 """VOTable 1.4: TABLEDATA, read and written row by row. An XML file's entities are not followed."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape, quoteattr, unescape
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from federation.columns import Field, is_list
 from federation.errors import Level3Error
@@ -23,6 +26,8 @@ WRITTEN = {
     pa.float32(): "float", pa.float64(): "double",
 }  # fmt: skip
 CHUNK = 1 << 20
+TAGS = (b"<TD>", b"</TD>", b"<TR>", b"</TR>")
+QUOTES = {"&quot;": '"', "&apos;": "'"}
 
 
 def read(path: Path) -> Source:
@@ -33,7 +38,64 @@ def read(path: Path) -> Source:
         fields, description, nulls = _head(path, events)
     except (OSError, ValueError, expat.ExpatError) as error:
         raise Level3Error(f"level3: {path.name} is no VOTable ({error})", "look at the file") from error
+    if (start := _plain_rows(path)) is not None:
+        events.close()
+        return Source(fields, _fast_batches(path, start, fields, nulls), None, description)
     return Source(fields, _batches(path, events, fields, nulls), None, description)
+
+
+def _plain_rows(path: Path) -> int | None:
+    """Return where the rows begin, if they may be split as bytes: UTF-8, and elements without a prefix."""
+    with path.open("rb") as file:
+        head = file.read(CHUNK)
+    found = re.search(rb"<TABLEDATA\s*>", head)
+    encoding = re.match(rb"\s*<\?xml[^>]*encoding=[\"']([^\"']*)", head)
+    is_utf8 = not encoding or encoding[1].lower() in (b"utf-8", b"us-ascii", b"ascii")
+    return found.end() if found and is_utf8 and head.count(b"<TABLEDATA") == 1 and b"<!--" not in head else None
+
+
+def _fast_batches(path: Path, start: int, fields: list[Field], nulls: list[str | None]) -> Iterator[pa.Table]:
+    """Split rows as bytes, several times faster than by events; what is not plain cells in plain rows is refused."""
+    names, rest = [one.original for one in fields], b""
+    ended = False
+    with path.open("rb") as file:
+        file.seek(start)
+        while not ended and (piece := file.read(4 * CHUNK)):
+            content, ended, _ = (rest + piece).partition(b"</TABLEDATA")
+            ended = bool(ended)
+            whole, end, rest = content.rpartition(b"</TR>")
+            if whole:
+                yield _table(_cells(path, whole + end, len(fields)), names, nulls)
+    if not ended or rest.strip():
+        raise Level3Error(f"level3: {path.name} can't be read (its rows don't end as they should)", "get the file anew")
+
+
+def _cells(path: Path, rows: bytes, width: int) -> list[str]:
+    """Return the texts of all cells of whole rows, one after the other."""
+    plain = rows.count(b"<") == sum(rows.count(tag) for tag in TAGS)
+    if not plain or any(odd in rows for odd in (b"&#", b"\x1e", b"\x1f")):
+        rows = _plainer(path, rows)
+    count = rows.count(b"<TR>")
+    text = rows.replace(b"</TD><TD>", b"\x1f")  # by far the fastest, and how most are written
+    if text.count(b"<TD>") > count:
+        text = re.sub(rb"</TD>\s*<TD>", b"\x1f", text)
+    text = re.sub(rb"</TD>\s*</TR>\s*<TR>\s*<TD>", b"\x1e", text)
+    inside = re.fullmatch(rb"\s*<TR>\s*<TD>(.*)</TD>\s*</TR>\s*", text, re.DOTALL)
+    lines = inside[1].decode().split("\x1e") if inside else []
+    if not inside or b"<" in inside[1] or any(line.count("\x1f") != width - 1 for line in lines):
+        raise Level3Error(f"level3: {path.name} has a row that is not {width} cells", "mend the file")
+    cells = "\x1f".join(lines).split("\x1f")
+    return [unescape(cell, QUOTES) for cell in cells] if b"&" in rows else cells
+
+
+def _plainer(path: Path, rows: bytes) -> bytes:
+    """Return rows with attributes, empty elements and characters by number, as plain ones."""
+    try:
+        tree = ElementTree.fromstring(b"<T>" + rows + b"</T>")
+    except ElementTree.ParseError as error:
+        raise Level3Error(f"level3: {path.name} can't be read ({error})", "mend the file") from error
+    made = ("".join(f"<TD>{escape(cell.text or '')}</TD>" for cell in row) for row in tree)
+    return "".join(f"<TR>{row}</TR>" for row in made).replace("\x1e", "").replace("\x1f", "").encode()
 
 
 def _refuse_entities(path: Path) -> None:
@@ -144,8 +206,9 @@ def _table(cells: list[str], names: list[str], nulls: list[str | None]) -> pa.Ta
     width = len(names)
     columns = []
     for number, null in enumerate(nulls):
-        empty = {"", null}
-        columns.append(pa.array([None if cell in empty else cell for cell in cells[number::width]], pa.string()))
+        empty = {"", null or ""}
+        texts = pa.array(cells[number::width], pa.string())
+        columns.append(pc.if_else(pc.is_in(texts, pa.array(sorted(empty))), None, texts))
     return pa.Table.from_arrays(columns, [str(n) for n in range(width)])
 
 

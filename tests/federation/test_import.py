@@ -279,3 +279,19 @@ def test_any_query_is_exported(release, tmp_path):
         with pytest.raises(Level3Error, match="syntax error"):
             export_query(session, "SELEC 1", tmp_path / "out.csv")
     assert Table.read(tmp_path / "out.fits")["ra"].unit == "deg"
+
+
+ODD = '<TR ID="r">\n <TD/><TD encoding="x">&#65;&amp;&lt;</TD> </TR>\n<TR><TD>2</TD>\n<TD>&quot; &amp;amp;</TD></TR>'
+
+
+@pytest.mark.parametrize("prefix", ["", "vot:"])
+def test_votables_are_read_however_they_are_written(release, tmp_path, prefix):
+    head = '<FIELD name="n" datatype="int"/><FIELD name="s" datatype="char" arraysize="*"/>'
+    rows = f"<TABLE>{head}<DATA><TABLEDATA>{ODD}</TABLEDATA></DATA></TABLE>"
+    plain = f"<VOTABLE><RESOURCE>{rows}</RESOURCE></VOTABLE>"
+    text = plain.replace("</", f"<//{prefix}").replace("<", f"<{prefix}").replace(f"<{prefix}//", "</")
+    if prefix:
+        text = text.replace("VOTABLE>", 'VOTABLE xmlns:vot="http://www.ivoa.net/xml/VOTable/v1.3">', 1)
+    (tmp_path / "in.vot").write_text(text)
+    through(release, tmp_path / "in.vot", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == 'n,s\n,"A&<"\n2,""" &amp;"\n'
