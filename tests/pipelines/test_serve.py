@@ -76,9 +76,20 @@ def test_others_stay_outside(address, role, password, said):
         ("/cutout?ra=1&dec=2", 400, "an exposure and a stamp are numbers; a cutout needs ra and dec in deg and size"),
         ("/cutout?ra=1&dec=-2&size=30", 404, "get: no calibrated exposure covers ra 1.0, dec -2.0"),
         ("/cutout?ra=1&dec=-200&size=30", 409, "get: cutout at ra 1.0, dec -200.0 of 30.0 arcsec; allowed are"),
+        ("/stamp/1", 404, "get: there is no stamp difference of DiaSource 1, and no other"),
+        ("/alerts/nothing", 404, "alerts: there is no stream nothing"),
+        ("/alerts/full?after=all", 400, "after and limit are whole numbers, wait is in seconds"),
         ("/elsewhere", 404, "there is no such page; allowed are /DATABASE/exposure/ID"),
     ],
 )
 def test_what_can_not_be_given_is_said(address, target, status, said):
     found, content = ask(address + target)
     assert (found, content[: len(said)]) == (status, said)
+
+
+def test_a_scientist_reads_streams_and_has_a_place_kept(address, database):
+    assert ask(f"{address}/alerts/full") == (200, "")
+    assert ask(f"{address}/alerts/full?consumer=watch&after=7") == (200, "")
+    with closing(connect(database)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT name, stream, cursor FROM level1.alert_consumer")
+        assert cursor.fetchall() == [("sophie/watch@full", "full", 7)]
