@@ -36,8 +36,8 @@ from pipelines.simulate.places import scattered, shifted
 from tests.benchmarks import Measured, Result, in_turns
 from tests.benchmarks.facts import production_server
 
-SIZES = {"million": 1_000_000, "1e5": 100_000, "tiny": 2_000, "5GB": 31_000_000}
-"""Rows of a file; that of 5 GB is a CSV whose import is watched for its memory alone."""
+SIZES = {"million": 1_000_000, "1e5": 100_000, "tiny": 2_000, "1GB": 6_700_000, "5GB": 33_600_000}
+"""Rows of a file; those of 1 and 5 GB are CSVs whose import is watched for its memory alone."""
 DATABASE, FAR = "level1_bench", "level1_far"
 PASSWORD = "Stjerneborg 1584"
 FORMATS = (".parquet", ".fits", ".csv", ".ecsv", ".vot")
@@ -58,7 +58,7 @@ def run(rows: int) -> Measured:
             upgrade(database)
         users.add("ursus", "level3", PASSWORD)
         spaces.open_space("ursus", DATABASE, spaces.Terms(1 << 40))
-        if rows > 10_000_000:
+        if rows > 5_000_000:
             return _memory_of(folder, rows)
         data = _rows(rows)
         files = {ending: _write(folder / f"in{ending}", data) for ending in FORMATS}

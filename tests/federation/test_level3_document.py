@@ -14,7 +14,7 @@ TEXT = (Path(__file__).resolve().parents[2] / "docs" / "level3.md").read_text()
 
 
 def test_each_verb_is_there_and_each_is_told_of():
-    told = set(re.findall(r"\./hven level3\s([a-z]+)", TEXT))
+    told = set(re.findall(r"\./hven level3\s+([a-z]+)", TEXT))
     known = set(level3.list_commands(None))
     assert told - known == set()
     assert known - told == set()
