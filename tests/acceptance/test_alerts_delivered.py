@@ -83,13 +83,19 @@ def test_a_consumer_that_is_killed_at_random_misses_and_doubles_none(night, tmp_
     try:
         for round_ in range(200):
             consumer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-            time.sleep(pick.uniform(0.3, 0.8))
+            enough, patience = len(rows) + pick.randint(1, 60), time.monotonic() + 20
+            while len(rows) < enough and time.monotonic() < patience:  # by progress: a busy machine takes its time
+                time.sleep(0.05)
+                with closing(sqlite3.connect(kept)) as store, suppress(sqlite3.OperationalError):
+                    rows = store.execute("SELECT place, ivorn FROM alert ORDER BY rowid").fetchall()
+                if len(rows) == night.ask("SELECT count(place) FROM level1.outbox"):
+                    break
             consumer.kill()
             consumer.wait()
             killed += 1
             if round_ == 2:
                 archive.archive_visit(night.session, night.store, night.ids[1])
-            with closing(sqlite3.connect(kept)) as store, suppress(sqlite3.OperationalError):
+            with closing(sqlite3.connect(kept)) as store:
                 rows = store.execute("SELECT place, ivorn FROM alert ORDER BY rowid").fetchall()
             if round_ > 2 and len(rows) >= night.ask("SELECT count(*) FROM level1.alert"):
                 break
