@@ -280,7 +280,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
     -- A statement that writes is cancelled; a session that waits in a transaction, or keeps temporary tables, is ended.
     SELECT count(CASE WHEN w.ended THEN pg_terminate_backend(w.pid) ELSE pg_cancel_backend(w.pid) END)::integer
-    FROM (SELECT a.pid, a.state <> 'active' OR bool_or(c.relpersistence = 't') AS ended
+    FROM (SELECT a.pid, a.state LIKE 'idle in transaction%' OR bool_or(c.relpersistence = 't') AS ended
           FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'relation' AND l.granted
           LEFT JOIN pg_class c ON c.oid = l.relation
           WHERE a.usename IN (stop_writers.login, 'hven_job_' || stop_writers.login) AND a.datname = current_database()

@@ -15,7 +15,7 @@ from federation.columns import Field, is_list
 from federation.errors import Level3Error
 from federation.formats import Sink, Source
 
-BLOCK = 8 << 20  # bytes
+BLOCK = 1 << 20  # bytes; pyarrow keeps several at once
 SAMPLE = 20_000  # rows that types are guessed from
 INTEGER = r"^\s*[+-]?\d{1,18}\s*$"
 FLOAT = r"^\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|[nN][aA][nN])\s*$"
