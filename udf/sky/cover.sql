@@ -1,7 +1,7 @@
 -- Regions as ranges of healpix29 that provably hold every position inside.
 -- minimum revision: base
 -- databases: hub level1 release
--- requires: fail sky/separation sky/shapes
+-- requires: fail sky/separation sky/shapes sky/healpix
 -- execute: public
 --
 -- The cover_… functions, PL/Python, take their arguments on trust; healpix_ranges_… check them first.
@@ -18,6 +18,64 @@ return zip(*(column.tolist() for column in cover_cone(ra_deg, dec_deg, radius_ar
 $python$;
 
 COMMENT ON FUNCTION hven.cover_cone(float8, float8, float8, integer) IS 'healpix_ranges_cone without checks.';
+
+
+CREATE OR REPLACE FUNCTION hven.cover_small_cone(
+    ra_deg float8, dec_deg float8, radius_arcsec float8, OUT lowest bigint[], OUT span bigint)
+LANGUAGE plpgsql
+IMMUTABLE STRICT PARALLEL SAFE COST 60
+-- Of pixels eight times as wide as the disc reaches, it touches its own and those beside it where x or y is that close
+-- to a side. x and y are the even and odd bits of healpix29, so that no bits have to be unpacked, and no array goes to
+-- Python and back, which would take longer than the search itself.
+AS $$
+DECLARE
+    -- 1.4520 is cover.py's REACH, 1e-12 rad its GUARD.
+    reach constant bigint := ceil((radians(radius_arcsec / 3600) + 1e-12) * 1.4520 * 2 ^ 29) + 1;
+    shift constant integer := ceil(log(2, (8 * reach)::numeric));
+    all_x constant bigint := 96076792050570581;  -- the 29 even bits
+    own_x constant bigint := all_x & ((1::bigint << (2 * shift)) - 1);
+    face_x constant bigint := all_x >> (2 * shift);
+    face_y constant bigint := face_x << 1;
+    low constant bigint := hven.healpix_spread(reach);
+    high constant bigint := hven.healpix_spread((1::bigint << shift) - reach);
+    last constant bigint := hven.healpix_spread((1::bigint << 29) - reach);
+    h constant bigint := hven.healpix29(ra_deg, dec_deg);
+    x constant bigint := h & all_x;
+    y constant bigint := (h >> 1) & all_x;
+    own constant bigint := h >> (2 * shift);
+    beside_x bigint;
+    beside_y bigint;
+BEGIN
+    IF x < low OR x >= last OR y < low OR y >= last THEN  -- it may reach another base pixel
+        RETURN;
+    END IF;
+    IF (x & own_x) < low THEN
+        beside_x := ((own & face_x) - 1) & face_x;
+    ELSIF (x & own_x) >= high THEN  -- the other bits are set, to pass the carry on
+        beside_x := ((own | ~face_x) + 1) & face_x;
+    END IF;
+    IF (y & own_x) < low THEN
+        beside_y := ((own & face_y) - 1) & face_y;
+    ELSIF (y & own_x) >= high THEN
+        beside_y := ((own | ~face_y) + 1) & face_y;
+    END IF;
+    lowest := ARRAY[own];
+    IF beside_x IS NOT NULL THEN
+        lowest := lowest || (beside_x | (own & ~face_x));
+    END IF;
+    IF beside_y IS NOT NULL THEN
+        lowest := lowest || (beside_y | (own & ~face_y));
+    END IF;
+    IF beside_x IS NOT NULL AND beside_y IS NOT NULL THEN
+        lowest := lowest || (beside_x | beside_y | (own & ~(face_x | face_y)));
+    END IF;
+    lowest := ARRAY(SELECT pixel << (2 * shift) FROM unnest(lowest) AS pixel);
+    span := (1::bigint << (2 * shift)) - 1;
+END
+$$;
+
+COMMENT ON FUNCTION hven.cover_small_cone(float8, float8, float8) IS
+'One to four ranges of healpix29, from each of lowest to lowest + span, that cover a cone [deg, arcsec up to 5]; NULL where it may reach another base pixel. Takes its arguments on trust.';
 
 
 CREATE OR REPLACE FUNCTION hven.healpix_ranges_cone(

@@ -82,26 +82,6 @@ COMMENT ON FUNCTION hven.sky_crossmatch_side(regclass, text[], float8) IS
 'Query for id, ra, dec and h (healpix29) of one side of a cross-match, at an epoch if columns of motion are named; VN013 if a column is missing.';
 
 
-CREATE OR REPLACE FUNCTION hven.healpix_spread(coordinate bigint)
-RETURNS bigint
-LANGUAGE plpgsql
-IMMUTABLE STRICT PARALLEL SAFE COST 10
-AS $$
-DECLARE
-    v bigint := coordinate;
-BEGIN
-    v := (v | (v << 16)) & 281470681808895;
-    v := (v | (v << 8)) & 71777214294589695;
-    v := (v | (v << 4)) & 1085102592571150095;
-    v := (v | (v << 2)) & 3689348814741910323;
-    RETURN (v | (v << 1)) & 6148914691236517205;
-END
-$$;
-
-COMMENT ON FUNCTION hven.healpix_spread(bigint) IS
-'The bits of a coordinate below 2^31 at the even places, as x has them in a pixel.';
-
-
 CREATE OR REPLACE FUNCTION hven.sky_crossmatch_query(
     left_side text, right_side text, left_has_pixels boolean, by_index boolean, radius_arcsec float8)
 RETURNS text

@@ -175,3 +175,23 @@ $$;
 
 COMMENT ON FUNCTION hven.healpix_neighbours(bigint, integer) IS
 'The pixels, 8 or seldom 7 (6 at order 0), that touch a NESTED pixel of an order (nside = 2^order).';
+
+
+CREATE OR REPLACE FUNCTION hven.healpix_spread(coordinate bigint)
+RETURNS bigint
+LANGUAGE plpgsql
+IMMUTABLE STRICT PARALLEL SAFE COST 10
+AS $$
+DECLARE
+    v bigint := coordinate;
+BEGIN
+    v := (v | (v << 16)) & 281470681808895;
+    v := (v | (v << 8)) & 71777214294589695;
+    v := (v | (v << 4)) & 1085102592571150095;
+    v := (v | (v << 2)) & 3689348814741910323;
+    RETURN (v | (v << 1)) & 6148914691236517205;
+END
+$$;
+
+COMMENT ON FUNCTION hven.healpix_spread(bigint) IS
+'The bits of a coordinate below 2^31 at the even places, as x has them in a pixel.';

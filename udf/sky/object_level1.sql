@@ -10,9 +10,22 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE COST 1000 ROWS 100
 AS $$
 DECLARE
     haversine constant float8 := sin(radians(radius_arcsec / 7200)) ^ 2;
+    small record;
 BEGIN
     IF hven.sky_is_position(ra_deg, dec_deg) IS NULL OR hven.sky_is_radius(radius_arcsec) IS NULL THEN
         RETURN;
+    END IF;
+    IF radius_arcsec <= 5 THEN
+        small := hven.cover_small_cone(ra_deg, dec_deg, radius_arcsec);
+        IF small.lowest IS NOT NULL THEN
+            RETURN QUERY SELECT o.*
+            FROM unnest(small.lowest) AS r (lowest)
+            CROSS JOIN LATERAL (
+                SELECT * FROM :catalogue.object o WHERE o.healpix29 BETWEEN r.lowest AND r.lowest + small.span OFFSET 0
+            ) o
+            WHERE hven.sky_haversine(o.ra, o.dec, ra_deg, dec_deg) <= haversine;
+            RETURN;
+        END IF;
     END IF;
     RETURN QUERY SELECT o.*
     FROM hven.cover_cone(ra_deg, dec_deg, radius_arcsec, hven.cover_depth(radius_arcsec)) r
