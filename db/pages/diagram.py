@@ -16,7 +16,8 @@ CORE = {
     "detector": (1, 3), "filter": (2, 3), "visit": (3, 3),
 }
 """Table → column and row of the drawing."""
-CARDS = {"Objects": (0, 0), "Moving objects": (4, 0), "Coadds": (0, 2), "Alerts": (4, 2), "Quality": (4, 3)}
+CARDS = {"Objects": (0, 0), "Moving objects": (4, 0), "Coadds": (0, 2), "Alerts": (4, 2), "Quality": (4, 3),
+         "Reference catalogues": (0, 3)}
 """Family → place of the card that lists its other tables."""
 
 

@@ -99,3 +99,12 @@ UPDATE exposure SET stamps_file_id = %(file_id)s WHERE exposure_id = %(exposure_
 SELECT f.sha256
 FROM dia_source AS d JOIN exposure AS e USING (exposure_id) JOIN queue.file AS f ON f.file_id = e.stamps_file_id
 WHERE d.dia_source_id = %(dia_source_id)s
+-- clear_refcat: forget a reference catalogue, which is to be imported anew
+DELETE FROM refcat WHERE catalogue = %(catalogue)s
+
+-- reference_stars: a catalogue's stars in a cone, where they are at an epoch
+SELECT ra + (%(epoch)s - epoch) * coalesce(pm_ra, 0) / 3.6e6 / cos(radians(dec)),
+       dec + (%(epoch)s - epoch) * coalesce(pm_dec, 0) / 3.6e6, magnitude
+FROM hven.sky_cone(NULL::refcat, %(ra)s, %(dec)s, %(radius_arcsec)s)
+WHERE catalogue = %(catalogue)s
+ORDER BY refcat_id

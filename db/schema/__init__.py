@@ -19,6 +19,7 @@ from db.schema import (
     object,
     quality,
     queue,
+    refcat,
     staging,
     synthetic,
 )
@@ -29,6 +30,7 @@ from db.schema import (
 FAMILIES = {
     "Hub": hub_tables,
     "Exposures": exposure,
+    "Reference catalogues": refcat,
     "Objects": object,
     "Moving objects": moving_object,
     "Measurements": measurement,

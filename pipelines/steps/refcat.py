@@ -11,7 +11,8 @@ from pipelines.steps.conditions import BadInput
 
 REFERENCE = np.dtype([("ra", "f8"), ("dec", "f8"), ("magnitude", "f8")])
 TYCHO2 = Path("/usr/share/astrometry/index-tycho2-07.littleendian.fits")
-"""Tycho-2 in Debian's package astrometry-data-tycho2-07-littleendian; its stars carry V_T."""
+"""Tycho-2 in Debian's package astrometry-data-tycho2-07-littleendian, without proper motions."""
+TYCHO2_EPOCH, TYCHO2_BAND = 2000.0, "V_T"
 
 
 class NoReference(BadInput):

@@ -1,0 +1,18 @@
+"""Reference stars of imported catalogues."""
+
+from alembic import op
+
+from migrations import script
+
+revision = "science_0003"
+down_revision = "science_0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    script.run("science/0003_refcat")
+
+
+def downgrade():
+    op.execute(f"DROP TABLE {script.layout().catalogue}.refcat")
