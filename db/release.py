@@ -51,6 +51,11 @@ def begin(name: str, release: int) -> None:
         if new:
             step = {"name": name, "from_state": None, "to_state": "creating", "reason": None}
             cursor.execute(queries("databases")["record"], step)
+    clone(name, release)
+
+
+def clone(name: str, release: int) -> None:
+    """Clone the template under the name of a release unless that is done, ids bound to its number."""
     with closing(connect(MAINTENANCE)) as session, session.cursor() as cursor:
         session.autocommit = True
         cursor.execute(queries("databases")["exists"], {"database": name})

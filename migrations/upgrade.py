@@ -130,13 +130,26 @@ def upgrade_all(say: Say = lambda _: None) -> None:
 
 def recreate(database: str) -> bool:
     """Make a database anew, empty and at head; return whether there was one, which is gone with all that it held."""
+    existed = _drop(database)
+    create(database)
+    upgrade(database)
+    return existed
+
+
+def recreate_release(name: str, release_number: int) -> bool:
+    """Make the empty database of a release anew, unknown to the hub; return whether there was one, which is gone."""
+    existed = _drop(name)
+    release.clone(name, release_number)
+    upgrade(name)
+    return existed
+
+
+def _drop(database: str) -> bool:
     with closing(connect(MAINTENANCE)) as session, session.cursor() as cursor:
         session.autocommit = True
         cursor.execute(queries("databases")["exists"], {"database": database})
         existed = cursor.rowcount > 0
         cursor.execute("DROP DATABASE IF EXISTS %s (FORCE)", [AsIs(database)])
-    create(database)
-    upgrade(database)
     return existed
 
 

@@ -23,7 +23,8 @@ from db import queue
 from db.connect import connect
 from db.files import FileStore
 from db.queue import CHANNEL, Fenced, Job
-from pipelines.productions import alert
+from pipelines.productions import alert, bootstrap
+from pipelines.productions.template import make_template
 
 POLL = 2.0  # seconds without a wake-up after which the queues are looked at all the same
 TEND = 1.0  # seconds after which a busy worker tends a queue
@@ -52,6 +53,11 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "detector": Kind(alert.process_detector),
     "associate": Kind(alert.associate, seconds=120),
+    "calibrate": Kind(bootstrap.calibrate),
+    "join": Kind(bootstrap.join),
+    "measure": Kind(bootstrap.measure),
+    "associate_sources": Kind(bootstrap.associate_sources, seconds=120),
+    "template": Kind(make_template, seconds=1200),
 }
 
 Report = Callable[[str, Job | None], None]

@@ -47,7 +47,7 @@ FROM (
 WHERE visit_id = %(visit_id)s
 
 -- raw_files: checksums of a detector's raw frames, Snap by Snap
-SELECT e.snap, f.sha256
+SELECT e.snap, f.sha256, e.midpoint_tai
 FROM exposure AS e JOIN queue.file AS f USING (file_id)
 WHERE e.visit_id = %(visit_id)s AND e.detector_id = %(detector_id)s AND e.kind = 'raw'
 ORDER BY e.snap
@@ -87,7 +87,7 @@ WHERE s.visit_id = %(visit_id)s AND (s.exposure_id >> 4) & 255 = %(detector_id)s
 DELETE FROM staging.forced_dia_source WHERE visit_id = %(visit_id)s AND detector_id = %(detector_id)s
 
 -- associate: match the staged rows of a Visit with Objects
-SELECT hven.associate_visit(%(visit_id)s)
+SELECT hven.associate_visit(%(visit_id)s, parameters => %(parameters)s)
 
 -- select_alerts: choose what goes out
 SELECT hven.select_alerts(%(visit_id)s)
@@ -99,6 +99,7 @@ UPDATE exposure SET stamps_file_id = %(file_id)s WHERE exposure_id = %(exposure_
 SELECT f.sha256
 FROM dia_source AS d JOIN exposure AS e USING (exposure_id) JOIN queue.file AS f ON f.file_id = e.stamps_file_id
 WHERE d.dia_source_id = %(dia_source_id)s
+
 -- clear_refcat: forget a reference catalogue, which is to be imported anew
 DELETE FROM refcat WHERE catalogue = %(catalogue)s
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import RealDictCursor
+from psycopg2.extras import Json, RealDictCursor
 
 from db import queue
 from db.files import FileStore, register
@@ -21,8 +21,10 @@ from pipelines.instruments import instrument
 from pipelines.productions import detector as steps
 from pipelines.productions import stamps
 from pipelines.productions.detector import DetectorParams
+from pipelines.productions.refcat import lookup
 from pipelines.productions.rows import exposure_row, measurement_rows, object_rows, staged_result
 from pipelines.steps.measure import force_photometry
+from pipelines.steps.refcat import tycho2
 
 RELEASE = 0
 ARCSEC = 3600.0
@@ -34,7 +36,7 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
     with connection, connection.cursor() as cursor:
         visit = _visit(connection, job.parameters["visit_id"])
         sources = inputs(cursor, job.production_id, job.parameters)
-    exposure, found, result, dia_sources, template = make_images(store, sources, number)
+    exposure, found, result, dia_sources, template = make_images(connection, store, sources, number)
     quality, unassessed = sdqa.assess_detector(exposure, found, result, dia_sources)
     images = {"calibrated": exposure, "difference": result}
     rows = {kind: exposure_row(image, kind, visit, number, job.job_id) for kind, image in images.items()}
@@ -63,11 +65,26 @@ def _keep_quality(cursor, job: Job, exposure: Mapping, quality: Mapping[str, flo
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a detector's products are made from: checksums of the raw Snaps and of the template, and the camera."""
+    """What a detector's products are made from.
+
+    Parameters
+    ----------
+    raw : tuple of bytes
+        Checksums of the raw Snaps.
+    template : bytes
+        Checksum of the template.
+    camera : str
+    catalogue : str or None
+        Of `refcat`, whose stars WCS and zeropoint are fitted to; None: Tycho-2 from its index on disk.
+    midpoint_tai : float
+        Epoch of the reference stars.
+    """
 
     raw: tuple[bytes, ...]
     template: bytes
     camera: str
+    catalogue: str | None
+    midpoint_tai: float
 
     def files(self, kind: str) -> dict[str, tuple[bytes, ...]]:
         """Return the checksums that go into the calibrated exposure, or into the difference, by role."""
@@ -77,20 +94,25 @@ class Inputs:
 def inputs(cursor, production_id: int, parameters: Mapping) -> Inputs:
     """Return what a job `detector` works on."""
     cursor.execute(queries("night")["raw_files"], parameters)
-    raw = tuple(bytes(sha256) for _, sha256 in cursor)
+    _, raw, times = zip(*cursor, strict=True)
     cursor.execute(queries("night")["production_parameters"], {"production_id": production_id})
     settings = cursor.fetchone()[0]
-    return Inputs(raw, bytes.fromhex(settings["template"]), settings["instrument"])
+    return Inputs(
+        tuple(map(bytes, raw)), bytes.fromhex(settings["template"]), settings["instrument"],
+        settings.get("reference"), times[0],
+    )
 
 
 def make_images(
-    store: FileStore, sources: Inputs, number: int
+    connection: Connection, store: FileStore, sources: Inputs, number: int
 ) -> tuple[Exposure, np.ndarray, Exposure, np.ndarray, Exposure]:
     """Return a detector's calibrated exposure, its detections, the difference, its DiaSources, and the template.
 
     The same inputs give the same bits.
     """
-    exposure, found = steps.calibrate(store.get(sources.raw[0]), instrument(sources.camera), number, DetectorParams())
+    reference = lookup(connection, sources.catalogue, sources.midpoint_tai) if sources.catalogue else tycho2
+    camera = instrument(sources.camera)
+    exposure, found = steps.calibrate(store.get(sources.raw[0]), camera, number, DetectorParams(), reference)
     template = read_exposure(store.get(sources.template))
     return exposure, found, *steps.difference(exposure, found, template, DetectorParams())
 
@@ -99,9 +121,11 @@ def associate(connection: Connection, _store: FileStore, job: Job) -> None:
     """Run the job `associate`: DiaSources to Objects, then Alerts, and the job's end, all in one commit."""
     with connection, connection.cursor() as cursor:
         queue.fence(cursor, job)
+        cursor.execute(queries("night")["production_parameters"], {"production_id": job.production_id})
+        values = job.parameters | {"parameters": Json(cursor.fetchone()[0].get("association", {}))}
         done = {}
         for step in ("associate", "select_alerts"):
-            cursor.execute(queries("night")[step], job.parameters)
+            cursor.execute(queries("night")[step], values)
             done[step] = cursor.fetchone()[0]
         visit_id = job.parameters["visit_id"]
         with sdqa.guarded(cursor, visit_id, visit_id):

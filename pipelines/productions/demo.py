@@ -90,7 +90,7 @@ def _associate(connection: Connection, visit_id: int, found: int) -> VisitSummar
         job = queue.claim(cursor, "demo", ["associate"])
         results = []
         for step in ("associate", "select_alerts"):
-            cursor.execute(queries("night")[step], {"visit_id": visit_id})
+            cursor.execute(queries("night")[step], {"visit_id": visit_id, "parameters": "{}"})
             results.append(cursor.fetchone()[0])
         queue.finish(cursor, job, dict(zip(("associate", "select_alerts"), results, strict=True)))
     return VisitSummary(visit_id, found, *results)

@@ -1,5 +1,6 @@
 """The steps of one detector of one Visit, in order: raw frames in, calibrated exposure and difference out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,8 +52,14 @@ class DetectorParams:
     )
 
 
-def calibrate(raw: Path, camera: Instrument, number: int, params: DetectorParams) -> tuple[Exposure, np.ndarray]:
-    """Return the calibrated exposure of one raw frame, and the detections that calibrated it."""
+def calibrate(
+    raw: Path, camera: Instrument, number: int, params: DetectorParams,
+    reference: Callable[[float, float, float], np.ndarray] = tycho2,
+) -> tuple[Exposure, np.ndarray]:
+    """Return the calibrated exposure of one raw frame, and the detections that calibrated it.
+
+    `reference` gives the reference stars of a cone: ra, dec and radius in deg.
+    """
     detector = camera.detector(number)
     segments = [
         subtract_overscan(segment, amplifier, detector.saturation, detector.pedestal)
@@ -63,16 +70,26 @@ def calibrate(raw: Path, camera: Instrument, number: int, params: DetectorParams
     exposure, _ = scale_variance(exposure)
     found = detect(exposure, fwhm=params.fwhm)
     exposure, _ = fit_psf(exposure, found)
-    stars = fit_sources(exposure.pixels.image, weights(exposure.pixels), exposure.psf, found["x"], found["y"])
-    x, y = (np.where(np.isfinite(stars[axis]), stars[axis], found[axis]) for axis in "xy")
     boresight = exposure.observation.boresight
     guess = solve_blind(found["x"], found["y"], found["flux"], exposure.shape, camera.pixel_scale, boresight)
-    centre = guess.sky(exposure.shape[1] / 2, exposure.shape[0] / 2)
-    reference = tycho2(*centre, radius_deg=params.reference_radius_deg)
-    exposure, matched = fit_wcs(exposure, x, y, reference, guess, params.wcs)
+    return recalibrate(exposure.with_(wcs=guess), found, params, reference), found
+
+
+def recalibrate(
+    exposure: Exposure, found: np.ndarray, params: DetectorParams,
+    reference: Callable[[float, float, float], np.ndarray],
+) -> Exposure:
+    """Return the exposure with WCS and zeropoint fitted to reference stars, from a WCS that is nearly right."""
+    stars = fit_sources(exposure.pixels.image, weights(exposure.pixels), exposure.psf, found["x"], found["y"])
+    x, y = (np.where(np.isfinite(stars[axis]), stars[axis], found[axis]) for axis in "xy")
+    known = reference(*exposure.wcs.sky(exposure.shape[1] / 2, exposure.shape[0] / 2), params.reference_radius_deg)
+    scale = exposure.wcs.pixel_scale(*(n / 2 for n in exposure.shape[::-1]))
+    spread = scale * np.sqrt((stars["var_x"] + stars["var_y"]) / 2)
+    place_error = np.where(np.isfinite(spread), spread, scale)
+    exposure, matched = fit_wcs(exposure, x, y, known, exposure.wcs, params.wcs, error=place_error)
     flux, error = stars["flux"][matched["detected"]], np.sqrt(stars["var_flux"][matched["detected"]])
-    exposure, _ = fit_zeropoint(exposure, flux, error, reference["magnitude"][matched["referenced"]])
-    return exposure, found
+    exposure, _ = fit_zeropoint(exposure, flux, error, known["magnitude"][matched["referenced"]])
+    return exposure
 
 
 def sources(exposure: Exposure, found: np.ndarray) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Raw frames arrive: the file is stored, its rows inserted, and a complete Visit gets its jobs in the same commit."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from psycopg2.extensions import connection as Connection
 
-from db import queue
+from db import databases, queue
 from db.files import FileStore, register
 from db.ids import ExposureId, Kind, VisitId, night_of, pack, slot_of_day
 from db.queries import queries
@@ -16,34 +17,6 @@ from pipelines.steps.acquire import read_raw
 
 PATIENCE = timedelta(seconds=45)
 """How long association waits for a late detector before it goes on without it."""
-
-
-def ingest(
-    connection: Connection, store: FileStore, raw: Path, camera: Instrument, production_id: int, release: int = 0
-) -> int:
-    """Take in one raw frame of every detector in a file; return its visit_id.
-
-    A frame that is known already changes nothing. Whichever frame completes its Visit enqueues the Visit's
-    jobs, however many arrive at the same time.
-    """
-    stored = store.put(raw)
-    snaps = getattr(camera, "snaps", 1)
-    with connection, connection.cursor() as cursor:
-        file_id = register(cursor, stored, "image/fits", name=raw.name)
-        for detector in camera.detectors:
-            observation = read_raw(raw, camera, detector.number)[0].observation
-            _register_detector(cursor, camera, detector)
-            row = _row(cursor, observation, camera, snaps, file_id)
-            cursor.execute("SELECT hven.ensure_partitions(%s, %s, %s)", (release, row["night"], row["night"]))
-            cursor.execute(queries("night")["register_visit"], row)
-            cursor.execute(queries("night")["register_raw"], row)
-            if not cursor.rowcount:
-                continue
-            cursor.execute(queries("night")["count_raw"], row)
-            if cursor.fetchone()[0]:
-                cursor.execute(queries("night")["summarise_visit"], row)
-                queue.enqueue(cursor, production_id, visit_jobs(row["visit_id"], camera))
-    return row["visit_id"]
 
 
 def visit_jobs(visit_id: int, camera: Instrument) -> list[NewJob]:
@@ -59,6 +32,36 @@ def visit_jobs(visit_id: int, camera: Instrument) -> list[NewJob]:
         requires=[job.key for job in measured], priority=1, run_by=datetime.now(UTC) + PATIENCE,
     )
     return [*measured, associated]
+
+
+def ingest(
+    connection: Connection, store: FileStore, raw: Path, camera: Instrument, production_id: int, release: int = 0,
+    jobs: Callable[[int, Instrument], list[NewJob]] = visit_jobs,
+) -> int:
+    """Take in one raw frame of every detector in a file; return its visit_id.
+
+    A frame that is known already changes nothing. Whichever frame completes its Visit enqueues the Visit's
+    jobs, however many arrive at the same time.
+    """
+    stored = store.put(raw)
+    snaps = getattr(camera, "snaps", 1)
+    with connection, connection.cursor() as cursor:
+        file_id = register(cursor, stored, "image/fits", name=raw.name)
+        for detector in camera.detectors:
+            observation = read_raw(raw, camera, detector.number)[0].observation
+            _register_detector(cursor, camera, detector)
+            row = _row(cursor, observation, camera, snaps, file_id)
+            if databases.layout(connection.info.dbname).kind == "level1":  # a release keeps measurements by tile
+                cursor.execute("SELECT hven.ensure_partitions(%s, %s, %s)", (release, row["night"], row["night"]))
+            cursor.execute(queries("night")["register_visit"], row)
+            cursor.execute(queries("night")["register_raw"], row)
+            if not cursor.rowcount:
+                continue
+            cursor.execute(queries("night")["count_raw"], row)
+            if cursor.fetchone()[0]:
+                cursor.execute(queries("night")["summarise_visit"], row)
+                queue.enqueue(cursor, production_id, jobs(row["visit_id"], camera))
+    return row["visit_id"]
 
 
 def _register_detector(cursor, camera: Instrument, detector) -> None:

@@ -145,7 +145,7 @@ def _recreate(connection: Connection, store: FileStore, recipe: dict, recorded: 
         )
     with connection, connection.cursor() as cursor:
         sources = alert.inputs(cursor, recipe["production_id"], recipe["parameters"])
-    exposure, _, difference, *_ = alert.make_images(store, sources, recipe["detector_id"])
+    exposure, _, difference, *_ = alert.make_images(connection, store, sources, recipe["detector_id"])
     stored = store.put(exposure_bytes(exposure if recipe["kind"] == "calibrated" else difference))
     if recorded and stored.sha256 != recorded:
         raise ProductError(

@@ -104,7 +104,7 @@ def lookup(connection: Connection, catalogue: str, midpoint_tai: float) -> Looku
             "catalogue": catalogue, "ra": float(ra), "dec": float(dec), "radius_arcsec": 3600 * radius_deg,
             "epoch": 2000 + (midpoint_tai - J2000_MJD) / 365.25,
         }
-        with connection.cursor() as cursor:
+        with connection, connection.cursor() as cursor:
             cursor.execute(queries("night")["reference_stars"], values)
             found = cursor.fetchall()
         if not found:

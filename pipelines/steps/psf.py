@@ -68,7 +68,13 @@ def select_stars(exposure, detections, params):
     x, y = detections["x"][good], detections["y"][good]
     half = int(np.ceil(4 * rough))
     moments, _, converged = adaptive_moments(exposure.pixels.image, weights(exposure.pixels), x, y, rough, half)
-    size = np.where(converged, np.sqrt(np.maximum(moments[:, 0] + moments[:, 1], 0)), np.inf)
+    good, moments = good[converged], moments[converged]
+    if len(good) < params.min_stars:
+        raise TooFewStars(
+            f"fit_psf could measure the shape of {len(good)} stars; it needs {params.min_stars}",
+            "look for trailed or doubled images, or a wrong focus",
+        )
+    size = np.sqrt(np.maximum(moments[:, 0] + moments[:, 1], 0))
     ordered = np.sort(size)
     width = max(2, len(good) // 3)
     first = np.argmin(ordered[width - 1 :] - ordered[: len(good) - width + 1])

@@ -1,0 +1,63 @@
+-- exposures: the calibrated exposures of the first frames, with their shapes
+SELECT e.exposure_id, e.wcs, d.height, d.width, e.ra, e.dec, e.midpoint_tai
+FROM exposure AS e JOIN detector AS d USING (detector_id)
+WHERE e.kind = 'calibrated'
+ORDER BY e.exposure_id
+
+-- stars: the staged Sources that are bright enough to fit exposures to each other
+SELECT exposure_id, x, y, sqrt((ra_err ^ 2 + dec_err ^ 2) / 2), psf_flux
+FROM staging.source
+WHERE psf_flux > %(min_snr)s * psf_flux_err AND ra_err > 0 AND dec_err > 0
+ORDER BY exposure_id, source_id
+
+-- set_wcs: a better WCS of many exposures
+UPDATE exposure AS e SET wcs = n.cards
+FROM unnest(%(exposures)s::bigint[], %(cards)s::text[]) AS n (exposure_id, cards)
+WHERE e.exposure_id = n.exposure_id
+
+-- calibrated: the pixels and the WCS of a detector's calibrated exposure
+SELECT f.sha256, e.wcs
+FROM exposure AS e JOIN queue.file AS f USING (file_id)
+WHERE e.visit_id = %(visit_id)s AND e.detector_id = %(detector_id)s AND e.kind = 'calibrated'
+
+-- set_condition: why a detector's raw frames can't be processed
+UPDATE exposure SET condition = %(condition)s
+WHERE visit_id = %(visit_id)s AND detector_id = %(detector_id)s AND kind = 'raw'
+
+-- clear_source: what an earlier attempt at a detector left
+DELETE FROM staging.source WHERE visit_id = %(visit_id)s AND detector_id = %(detector_id)s
+
+-- associate_sources: match the staged Sources of a Visit with Objects
+SELECT hven.associate_sources(%(visit_id)s, NULL, %(parameters)s)
+
+-- best: the exposures in which a faint star stands out most
+SELECT e.exposure_id, f.sha256, e.filter_id
+FROM exposure AS e JOIN queue.file AS f USING (file_id)
+WHERE e.kind = 'calibrated'
+ORDER BY e.psf_fwhm * e.photo_calib * e.sky_noise, e.exposure_id
+LIMIT %(inputs)s
+
+-- save_patch: a piece of sky with a grid
+INSERT INTO patch (patch_id, ra, dec, healpix29, inner_size, overlap, inner_region, outer_region, wcs)
+VALUES (%(patch_id)s, %(ra)s, %(dec)s, %(healpix29)s, %(inner_size)s, %(overlap)s, %(outline)s, %(outline)s, %(wcs)s)
+ON CONFLICT (patch_id) DO NOTHING
+
+-- save_coadd: a template coadd in use, in place of an earlier attempt's
+INSERT INTO coadd (coadd_id, patch_id, kind, filter_id, inputs, first_tai, last_tai, exposure_time, photo_calib,
+                   psf_model, psf_fwhm, depth, file_id, job_id)
+VALUES (%(coadd_id)s, %(patch_id)s, 'template', %(filter_id)s, %(inputs)s, %(first_tai)s, %(last_tai)s,
+        %(exposure_time)s, %(photo_calib)s, 'pixel', %(psf_fwhm)s, %(depth)s, %(file_id)s, %(job_id)s)
+ON CONFLICT (coadd_id) DO UPDATE SET
+    inputs = excluded.inputs, first_tai = excluded.first_tai, last_tai = excluded.last_tai,
+    exposure_time = excluded.exposure_time, photo_calib = excluded.photo_calib, psf_fwhm = excluded.psf_fwhm,
+    depth = excluded.depth, file_id = excluded.file_id, job_id = excluded.job_id
+
+-- save_inputs: what went into a coadd
+INSERT INTO coadd_input (coadd_id, exposure_id, weight)
+SELECT %(coadd_id)s, i.exposure_id, i.weight
+FROM unnest(%(exposures)s::bigint[], %(weights)s::real[]) AS i (exposure_id, weight)
+ON CONFLICT DO NOTHING
+
+-- template: the checksum of the template in use
+SELECT f.sha256 FROM coadd JOIN queue.file AS f USING (file_id) WHERE kind = 'template' AND is_current
+ORDER BY coadd_id LIMIT 1

@@ -1,0 +1,101 @@
+"""The template of a field: the best calibrated exposures, warped to one grid that covers all of them, and added."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from psycopg2.extensions import connection as Connection
+
+from db import queue
+from db.files import FileStore, register
+from db.provenance import record
+from db.queries import queries
+from db.queue import Job
+from db.regions import Point, Polygon
+from pipelines.image import Exposure, Wcs, read_exposure
+from pipelines.image.files import exposure_bytes
+from pipelines.productions.detector import DetectorParams
+from pipelines.productions.rows import healpix29
+from pipelines.steps.coadd import CoaddParams, coadd
+from pipelines.steps.detect import detect
+from pipelines.steps.patches import patch_at
+from pipelines.steps.psf import fit_psf
+from pipelines.steps.warp import warp
+from pipelines.steps.wcs import gnomonic
+
+RELEASE = 0
+INPUTS = 15
+ARCMIN = 60.0
+KIND_TEMPLATE = 0  # of a coadd, in its id
+
+
+def make_template(connection: Connection, store: FileStore, job: Job) -> None:
+    """Run the job `template`: coadd the best exposures of the release; finished in the commit of its row."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(queries("bootstrap")["best"], {"inputs": INPUTS})
+        chosen = cursor.fetchall()
+    exposures = [read_exposure(store.get(bytes(sha256))) for _, sha256, _ in chosen]
+    wcs, shape = grid([(e.wcs, e.shape) for e in exposures])
+    warps = [_registered(exposure, wcs, shape) for exposure in exposures]
+    template, _ = coadd(warps, CoaddParams(subtraction=DetectorParams().subtraction))
+    stored = store.put(exposure_bytes(template, compress=False))
+    patch = patch_row(wcs, shape)
+    row = _coadd_row(template, patch["patch_id"], chosen, exposures)
+    with connection, connection.cursor() as cursor:
+        queue.fence(cursor, job)
+        cursor.execute(queries("bootstrap")["save_patch"], patch)
+        row |= {"job_id": job.job_id, "file_id": register(cursor, stored, "image/fits", name="template.fits",
+                                                          job_id=job.job_id)}
+        cursor.execute(queries("bootstrap")["save_coadd"], row)
+        cursor.execute(queries("bootstrap")["save_inputs"], {
+            "coadd_id": row["coadd_id"], "exposures": [key for key, *_ in chosen],
+            "weights": [1 / len(chosen)] * len(chosen),
+        })
+        record(cursor, job.job_id, "template", "coadd", row["coadd_id"],
+               {"calibrated": [bytes(sha256) for _, sha256, _ in chosen]})
+        queue.finish(cursor, job, {"template": stored.sha256.hex(), "inputs": len(chosen)})
+
+
+def _registered(exposure: Exposure, wcs: Wcs, shape: tuple[int, int]) -> Exposure:
+    warped = warp(exposure, wcs, shape)
+    return fit_psf(warped, detect(warped, fwhm=DetectorParams().fwhm))[0]
+
+
+def grid(images: Sequence[tuple[Wcs, tuple[int, int]]]) -> tuple[Wcs, tuple[int, int]]:
+    """Return the north-up gnomonic projection that covers images of one scale, and its rows and columns."""
+    corners = np.concatenate([wcs.polygon(shape) for wcs, shape in images])
+    ra, dec = (float(v) for v in images[0][0].sky(images[0][1][1] / 2, images[0][1][0] / 2))
+    scale = float(images[0][0].pixel_scale(images[0][1][1] / 2, images[0][1][0] / 2))
+    plane = 3600 / scale * gnomonic(*corners.T, ra, dec)
+    low, high = np.floor(plane.min(axis=0)), np.ceil(plane.max(axis=0))
+    columns, rows = (int(n) + 1 for n in high - low)
+    # East is to the left: column 0 lies at the highest east.
+    return Wcs.tangent(ra, dec, high[0], -low[1], np.diag([-scale, scale]) / 3600), (rows, columns)
+
+
+def patch_row(wcs: Wcs, shape: tuple[int, int]) -> dict:
+    """Return the row of `patch` for a grid of its own."""
+    rows, columns = shape
+    ra, dec = (float(v) for v in wcs.sky((columns - 1) / 2, (rows - 1) / 2))
+    outline = Polygon(tuple(Point(*corner) for corner in wcs.polygon(shape).tolist()))
+    return {
+        "patch_id": int(patch_at(ra, dec)), "ra": ra, "dec": dec, "healpix29": int(healpix29(ra, dec)),
+        "inner_size": float(max(shape) * wcs.pixel_scale(columns / 2, rows / 2) / ARCMIN), "overlap": 0.0,
+        "outline": outline, "wcs": wcs.cards,
+    }
+
+
+def _coadd_row(template: Exposure, patch_id: int, chosen: Sequence, exposures: Sequence[Exposure]) -> dict:
+    middle = (template.shape[1] - 1) / 2, (template.shape[0] - 1) / 2
+    times = [e.observation.midpoint_tai for e in exposures]
+    variance = template.pixels.variance
+    stamp = template.psf.at(*np.rint(middle))
+    noise = np.sqrt(np.median(variance[variance > 0]) / np.sum(stamp**2))
+    filter_id = chosen[0][2]
+    return {
+        "coadd_id": RELEASE << 57 | patch_id << 20 | KIND_TEMPLATE << 16 | filter_id << 8, "patch_id": patch_id,
+        "filter_id": filter_id, "inputs": len(chosen), "first_tai": min(times), "last_tai": max(times),
+        "exposure_time": template.observation.exposure_seconds,
+        "photo_calib": template.photo_calib.nanojansky_per_count,
+        "psf_fwhm": float(template.psf.fwhm(*middle) * template.wcs.pixel_scale(*middle)),
+        "depth": float(template.photo_calib.zeropoint - 2.5 * np.log10(5 * noise)),
+    }
