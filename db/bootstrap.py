@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from db.apt_sources import backports, read_sources
@@ -33,6 +34,14 @@ SERVER_PACKAGES = {
     "openssl": Path("/usr/bin/openssl"),
 }
 PGSPHERE_PACKAGE = f"postgresql-{POSTGRESQL_MAJOR}-pgsphere"
+ASTROMETRY_PACKAGES = {
+    "astrometry.net": Path("/usr/bin/solve-field"),
+    **{
+        f"astrometry-data-tycho2-{scale}-littleendian": Path(f"/usr/share/astrometry/index-tycho2-{scale[:2]}.littleendian.fits")
+        for scale in ("07", "08", "09", "10-19")
+    },
+}
+"""What finds out where an exposure without WCS looks: 190 MB, for those who need it."""
 
 
 class PackagesMissing(HvenError):
@@ -54,6 +63,22 @@ def venv_python() -> Path:
     return ensure_venv(hven_home() / "venv")
 
 
+def ensure_astrometry() -> None:
+    """Make sure that astrometry.net is there with the Tycho-2 stars; quick if it is.
+
+    Raises
+    ------
+    PackagesMissing
+    """
+    if missing := missing_of(ASTROMETRY_PACKAGES):
+        install(missing, lambda: missing_of(ASTROMETRY_PACKAGES))
+
+
+def missing_of(packages: Mapping[str, Path]) -> list[str]:
+    """Return the packages one file of which is missing."""
+    return [package for package, file in packages.items() if not file.exists()]
+
+
 def missing_packages() -> list[str]:
     """Return the Debian packages that this machine lacks, judged by one file of each.
 
@@ -65,7 +90,7 @@ def missing_packages() -> list[str]:
     missing = [] if importlib.util.find_spec("ensurepip") else ["python3-venv"]
     if uses_existing_server():
         return missing
-    missing += [package for package, file in SERVER_PACKAGES.items() if not file.exists()]
+    missing += missing_of(SERVER_PACKAGES)
     if pgsphere_version(PGSPHERE_CONTROL) < PGSPHERE_LEAST:
         missing.append(PGSPHERE_PACKAGE)
     return missing
@@ -106,8 +131,8 @@ def install_script(missing: list[str]) -> str:
     return "\n".join(lines)
 
 
-def install(missing: list[str]) -> None:
-    """Install Debian packages as root or with sudo.
+def install(missing: list[str], still: Callable[[], list[str]] = missing_packages) -> None:
+    """Install Debian packages as root or with sudo; `still` says which are missing afterwards.
 
     Raises
     ------
@@ -124,9 +149,8 @@ def install(missing: list[str]) -> None:
     say(f"installing Debian packages: {', '.join(missing)}")
     done = watched([*rights, "sh", "-ec", script], ("Setting up",))
     importlib.invalidate_caches()
-    if not done or (left := missing_packages()):
-        still = left if done else missing
-        raise PackagesMissing(f"apt-get could not install {', '.join(still)}", remedy)
+    if not done or (left := still()):
+        raise PackagesMissing(f"apt-get could not install {', '.join(left if done else missing)}", remedy)
 
 
 def ensure_venv(venv: Path) -> Path:

@@ -6,6 +6,7 @@ commands: dict[str, str] = {
     "efd": "pipelines.cli.efd:efd",
     "get": "pipelines.cli.get:get",
     "jobs": "pipelines.cli.jobs:jobs",
+    "refcat": "pipelines.cli.refcat:refcat",
     "release": "pipelines.cli.release:release",
     "report": "pipelines.cli.report:report",
     "serve": "pipelines.cli.serve:serve",
