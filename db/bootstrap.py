@@ -34,12 +34,13 @@ SERVER_PACKAGES = {
     "openssl": Path("/usr/bin/openssl"),
 }
 PGSPHERE_PACKAGE = f"postgresql-{POSTGRESQL_MAJOR}-pgsphere"
+INDEXES = Path("/usr/share/astrometry")
 ASTROMETRY_PACKAGES = {
     "astrometry.net": Path("/usr/bin/solve-field"),
-    **{
-        f"astrometry-data-tycho2-{scale}-littleendian": Path(f"/usr/share/astrometry/index-tycho2-{scale[:2]}.littleendian.fits")
-        for scale in ("07", "08", "09", "10-19")
-    },
+    "astrometry-data-tycho2-07-littleendian": INDEXES / "index-tycho2-07.littleendian.fits",
+    "astrometry-data-tycho2-08-littleendian": INDEXES / "index-tycho2-08.littleendian.fits",
+    "astrometry-data-tycho2-09-littleendian": INDEXES / "index-tycho2-09.littleendian.fits",
+    "astrometry-data-tycho2-10-19-littleendian": INDEXES / "index-tycho2-10.littleendian.fits",
 }
 """What finds out where an exposure without WCS looks: 190 MB, for those who need it."""
 

@@ -6,6 +6,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg2.extras import RealDictCursor
+
 from db import queue
 from db.connect import connect
 from db.errors import HvenError
@@ -52,15 +54,18 @@ class RealNight:
     store : Path
         Root of the file store.
     workers : int
-    association : dict
-        Parameters of association that differ from the default.
     """
 
     raws: Sequence[Path]
     camera: Instrument
     store: Path
     workers: int
-    association: dict
+
+    @property
+    def association(self) -> dict[str, float]:
+        """Parameters of association that differ from the default, which is made for small pixels."""
+        scale = self.camera.pixel_scale
+        return {"radius_arcsec": max(1.0, 0.8 * scale), "floor_arcsec": max(0.01, 0.02 * scale)}
 
 
 def frames(folder: Path) -> list[Path]:
@@ -78,18 +83,19 @@ def frames(folder: Path) -> list[Path]:
     return found
 
 
-def make_release(night: RealNight, progress: Progress) -> None:
-    """Fill the bootstrap release, which must be empty, from all frames."""
+def make_release(night: RealNight, progress: Progress) -> dict[str, int]:
+    """Fill the bootstrap release, which must be empty, from all frames; return how many rows it has of what."""
     with closing(connect(RELEASE)) as connection:
         settings = {"instrument": night.camera.name, "association": night.association}
         production = _production(connection, "release", "bootstrap", settings)
         bootstrap.begin(connection, FileStore(night.store), night.raws, night.camera, production)
     _run(night, RELEASE, production, "release", progress)
+    return _count(RELEASE, "count_release")
 
 
 def observe(night: RealNight, progress: Progress) -> dict[str, int]:
-    """Hand the release over to an empty live database and process the frames there; return what was handed over."""
-    handed = hand_over(RELEASE, LEVEL1)
+    """Hand the release over to an empty live database, process the frames there; return what came of it."""
+    hand_over(RELEASE, LEVEL1)
     with closing(connect(LEVEL1)) as connection:
         with connection, connection.cursor() as cursor:
             cursor.execute(queries("bootstrap")["template"])
@@ -102,7 +108,13 @@ def observe(night: RealNight, progress: Progress) -> dict[str, int]:
         for raw in night.raws:
             ingest(connection, FileStore(night.store), raw, night.camera, production)
     _run(night, LEVEL1, production, "night", progress)
-    return handed
+    return _count(LEVEL1, "count_night")
+
+
+def _count(database: str, query: str) -> dict[str, int]:
+    with closing(connect(database)) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(queries("bootstrap")[query])
+        return dict(cursor.fetchone())
 
 
 def _production(connection, kind: str, name: str, settings: dict) -> int:

@@ -61,3 +61,10 @@ ON CONFLICT DO NOTHING
 -- template: the checksum of the template in use
 SELECT f.sha256 FROM coadd JOIN queue.file AS f USING (file_id) WHERE kind = 'template' AND is_current
 ORDER BY coadd_id LIMIT 1
+
+-- count_release: what the first frames gave
+SELECT (SELECT count(*) FROM source WHERE object_id IS NOT NULL) AS sources, (SELECT count(*) FROM object) AS objects,
+       (SELECT count(*) FROM exposure WHERE kind = 'calibrated') AS exposures
+
+-- count_night: what the night gave
+SELECT (SELECT count(*) FROM dia_source) AS dia_sources, (SELECT count(*) FROM alert) AS alerts

@@ -1,6 +1,9 @@
 """`hven demo`: the main job on a simulated sky, from nothing to Alerts, and what to ask next."""
 
+import os
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -18,8 +21,80 @@ QUERIES = {
 }
 
 
+OF_A_NIGHT = {
+    "Objects with most Sources": (
+        "SELECT object_id, count(*) AS sources, round(avg(psf_flux)::numeric) AS psf_flux FROM source"
+        " WHERE object_id IS NOT NULL GROUP BY object_id ORDER BY sources DESC, object_id LIMIT 5"
+    ),
+    "The exposures with the finest images": (
+        "SELECT exposure_id, psf_fwhm, zeropoint FROM exposure WHERE kind = 'calibrated'"
+        " ORDER BY psf_fwhm, exposure_id LIMIT 5"
+    ),
+}
+
+
 @click.command()
-def demo() -> None:
+@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="A folder of raw FITS frames to take instead of a simulated survey.")
+@click.option("--camera", default="microobservatory", show_default=True, help="The instrument that took them.")
+def demo(data: Path | None, camera: str) -> None:
+    """Set up, simulate a small survey (or take a night's raw frames), process it, and query the result."""
+    if data:
+        _real_night(data, camera)
+    else:
+        _simulated()
+
+
+def _real_night(data: Path, camera: str) -> None:
+    """Make a bootstrap release of the frames, and run the night on it."""
+    from rich.console import Console
+
+    from db.bootstrap import ensure_astrometry
+    from db.server import bring_up
+    from db.settings import hven_home
+    from migrations.upgrade import recreate, recreate_release, upgrade_all
+    from pipelines import real_night
+    from pipelines.instruments import instrument
+
+    console = Console()
+    began = time.monotonic()
+    night = real_night.RealNight(
+        real_night.frames(data), instrument(camera), hven_home() / "files", len(os.sched_getaffinity(0))
+    )
+    ensure_astrometry()
+    bring_up()
+    upgrade_all(console.print)
+    for name, existed in ((real_night.RELEASE, recreate_release(real_night.RELEASE, 0)),
+                          (real_night.LEVEL1, recreate(real_night.LEVEL1))):
+        if existed:
+            console.print(f"{name}: was there already; it is made anew, and what it held is gone")
+    with _bar(console) as progress:
+        sources = real_night.make_release(night, progress)
+        console.print(f"{real_night.RELEASE}: {sources['sources']} Sources of {sources['objects']} Objects"
+                      f" on {sources['exposures']} of {len(night.raws)} frames")
+        alerts = real_night.observe(night, progress)
+    console.print(f"{real_night.LEVEL1}: {alerts['dia_sources']} DiaSources, {alerts['alerts']} Alerts selected,"
+                  f" {time.monotonic() - began:.0f} s in all")
+    _show(console, real_night.RELEASE, OF_A_NIGHT)
+
+
+@contextmanager
+def _bar(console):
+    """Show how far each phase is: a bar on a terminal, else a line now and then."""
+    from rich.progress import Progress
+
+    tasks = {}
+    with Progress(console=console, disable=not console.is_terminal) as shown:
+        def tell(phase: str, done: int, jobs: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = shown.add_task(phase, total=jobs)
+                console.print(f"{phase}: {jobs} jobs")
+            shown.update(tasks[phase], completed=done, total=jobs)
+
+        yield tell
+
+
+def _simulated() -> None:
     """Set up, simulate a small survey, associate its detections, select Alerts, and query the result."""
     from rich.console import Console
     from rich.progress import track
@@ -44,10 +119,10 @@ def demo() -> None:
         f" {sum(s.alerts['alerts'] for s in summaries)} Alerts selected,"
         f" {time.monotonic() - began:.0f} s in all"
     )
-    _show(console, survey.DATABASE)
+    _show(console, survey.DATABASE, QUERIES)
 
 
-def _show(console, database: str) -> None:
+def _show(console, database: str, queries: dict[str, str]) -> None:
     """Print the answers to some queries, and how to ask them."""
     from contextlib import closing
 
@@ -56,12 +131,12 @@ def _show(console, database: str) -> None:
     from db.connect import connect
 
     with closing(connect(database)) as session, session.cursor() as cursor:
-        for title, query in QUERIES.items():
+        for title, query in queries.items():
             cursor.execute(query)
             table = Table(*[column.name for column in cursor.description], title=title, title_justify="left")
             for row in cursor:
                 table.add_row(*(f"{value:.6f}" if isinstance(value, float) else str(value) for value in row))
             console.print(table)
     console.print("Ask on, for instance:")
-    for query in QUERIES.values():
+    for query in queries.values():
         console.print(f'  ./hven sql {database} -c "{query}"', highlight=False, soft_wrap=True)

@@ -4,14 +4,14 @@ from alembic import op
 
 from migrations import script
 
-revision = "science_0003"
-down_revision = "science_0001"
+revision = "science_0005"
+down_revision = "science_0004"
 branch_labels = None
 depends_on = None
 
 
 def upgrade():
-    script.run("science/0003_refcat")
+    script.run("science/0005_refcat")
 
 
 def downgrade():

@@ -1,0 +1,34 @@
+-- light_curve: normalised light curve of the Object at a place by ensemble photometry of all stars beside it
+WITH target AS (
+    SELECT object_id FROM hven.sky_nearest(NULL::object, %(ra)s, %(dec)s, %(radius_arcsec)s)
+), measured AS (
+    SELECT s.object_id, s.exposure_id, s.midpoint_tai, s.ap_flux_err / s.ap_flux AS noise, -2.5 * log(s.ap_flux::float8) AS m
+    FROM source AS s
+    WHERE s.object_id IS NOT NULL AND s.time_withdrawn IS NULL AND s.ap_flux > 0 AND NOT s.ap_flux_flag
+      AND NOT s.pixel_flag_saturated_center AND NOT s.pixel_flag_edge
+), star AS (  -- brightness of each that is there nearly always
+    SELECT object_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY m) AS middle
+    FROM measured GROUP BY object_id
+    HAVING count(*) > 0.85 * (SELECT count(DISTINCT exposure_id) FROM measured)
+), rough AS (  -- zero of each exposure: the median of all stars
+    SELECT exposure_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY m - middle) AS zero
+    FROM measured JOIN star USING (object_id) GROUP BY exposure_id
+), scatter AS (  -- how steady each star is by that zero
+    SELECT object_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY m - zero) AS middle,
+           stddev_samp(m - zero) AS sigma
+    FROM measured JOIN star USING (object_id) JOIN rough USING (exposure_id) GROUP BY object_id
+), zero AS (  -- the mean of the steady ones, weighted by it; the target has no say
+    SELECT exposure_id, sum((m - middle) / (sigma ^ 2 + 4e-6)) / sum(1 / (sigma ^ 2 + 4e-6)) AS zero,
+           1 / sqrt(sum(1 / (sigma ^ 2 + 4e-6))) AS zero_err
+    FROM measured JOIN scatter USING (object_id) JOIN rough USING (exposure_id)
+    WHERE sigma < 0.02 AND abs(m - middle - rough.zero) < 4 * sigma AND object_id NOT IN (SELECT object_id FROM target)
+    GROUP BY exposure_id
+), corrected AS (
+    SELECT exposure_id, midpoint_tai, m - zero AS m, sqrt(noise ^ 2 + zero_err ^ 2) AS err
+    FROM measured JOIN target USING (object_id) JOIN zero USING (exposure_id)
+)
+SELECT exposure_id, midpoint_tai,
+       10 ^ (-0.4 * (m - (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY m) FROM corrected))) AS flux,
+       err AS flux_err
+FROM corrected
+ORDER BY midpoint_tai
