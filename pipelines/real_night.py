@@ -96,12 +96,15 @@ def make_release(night: RealNight, progress: Progress) -> dict[str, int]:
 def observe(night: RealNight, progress: Progress) -> dict[str, int]:
     """Hand the release over to an empty live database, process the frames there; return what came of it."""
     hand_over(RELEASE, LEVEL1)
+    with closing(connect(RELEASE)) as connection, connection.cursor() as cursor:
+        cursor.execute(queries("bootstrap")["dark"], {"detector_id": night.camera.detectors[0].number})
+        dark = cursor.fetchone()[0]
     with closing(connect(LEVEL1)) as connection:
         with connection, connection.cursor() as cursor:
             cursor.execute(queries("bootstrap")["template"])
             template = bytes(cursor.fetchone()[0]).hex()
         settings = {
-            "instrument": night.camera.name, "template": template, "reference": bootstrap.REFERENCE,
+            "instrument": night.camera.name, "template": template, "reference": bootstrap.REFERENCE, "dark": dark,
             "association": night.association,
         }
         production = _production(connection, "alert", "night", settings)

@@ -53,6 +53,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "detector": Kind(alert.process_detector),
     "associate": Kind(alert.associate, seconds=120),
+    "dark": Kind(bootstrap.dark),
     "calibrate": Kind(bootstrap.calibrate),
     "join": Kind(bootstrap.join),
     "measure": Kind(bootstrap.measure),

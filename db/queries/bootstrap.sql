@@ -1,3 +1,16 @@
+-- raw_files: checksums of at most so many raw frames of a detector, spread over all
+SELECT sha256
+FROM (SELECT f.sha256, e.exposure_id, row_number() OVER (ORDER BY e.exposure_id) AS place, count(*) OVER () AS frames
+      FROM exposure AS e JOIN queue.file AS f USING (file_id)
+      WHERE e.kind = 'raw' AND e.detector_id = %(detector_id)s) AS raw
+WHERE place %% ((frames + %(frames)s - 1) / %(frames)s) = 0
+ORDER BY exposure_id
+
+-- dark: the checksum of a detector's dark, NULL if there is none
+SELECT result ->> 'dark' FROM queue.job
+WHERE kind = 'dark' AND (parameters ->> 'detector_id')::integer = %(detector_id)s AND state = 'done'
+ORDER BY job_id DESC LIMIT 1
+
 -- exposures: the calibrated exposures of the first frames, with their shapes
 SELECT e.exposure_id, e.wcs, d.height, d.width, e.ra, e.dec, e.midpoint_tai
 FROM exposure AS e JOIN detector AS d USING (detector_id)

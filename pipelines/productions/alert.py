@@ -78,6 +78,8 @@ class Inputs:
         Of `refcat`, whose stars WCS and zeropoint are fitted to; None: Tycho-2 from its index on disk.
     midpoint_tai : float
         Epoch of the reference stars.
+    dark : bytes or None
+        Checksum of the master dark.
     """
 
     raw: tuple[bytes, ...]
@@ -85,10 +87,12 @@ class Inputs:
     camera: str
     catalogue: str | None
     midpoint_tai: float
+    dark: bytes | None = None
 
     def files(self, kind: str) -> dict[str, tuple[bytes, ...]]:
         """Return the checksums that go into the calibrated exposure, or into the difference, by role."""
-        return {"raw": self.raw} | ({"template": (self.template,)} if kind == "difference" else {})
+        known = {"raw": self.raw} | ({"dark": (self.dark,)} if self.dark else {})
+        return known | ({"template": (self.template,)} if kind == "difference" else {})
 
 
 def inputs(cursor, production_id: int, parameters: Mapping) -> Inputs:
@@ -99,7 +103,7 @@ def inputs(cursor, production_id: int, parameters: Mapping) -> Inputs:
     settings = cursor.fetchone()[0]
     return Inputs(
         tuple(map(bytes, raw)), bytes.fromhex(settings["template"]), settings["instrument"],
-        settings.get("reference"), times[0],
+        settings.get("reference"), times[0], bytes.fromhex(settings.get("dark") or "") or None,
     )
 
 
@@ -112,7 +116,9 @@ def make_images(
     """
     reference = lookup(connection, sources.catalogue, sources.midpoint_tai) if sources.catalogue else tycho2
     camera = instrument(sources.camera)
-    exposure, found = steps.calibrate(store.get(sources.raw[0]), camera, number, DetectorParams(), reference)
+    dark = read_exposure(store.get(sources.dark)) if sources.dark else None
+    raw = store.get(sources.raw[0])
+    exposure, found = steps.calibrate(raw, camera, number, DetectorParams(), reference, dark)
     template = read_exposure(store.get(sources.template))
     return exposure, found, *steps.difference(exposure, found, template, DetectorParams())
 
@@ -139,7 +145,7 @@ def make_template(connection: Connection, store: FileStore, raw: Path, camera: s
     This is how a survey's first night starts when there is no release to take templates from.
     """
     exposure, found = steps.calibrate(raw, instrument(camera), 0, DetectorParams())
-    sources = steps.sources(exposure, found)
+    sources = steps.sources(exposure, found, DetectorParams())
     good = sources[~sources["centroid_flag"]]
     stored = store.put(exposure_bytes(exposure, compress=False))
     with connection, connection.cursor() as cursor:

@@ -1,8 +1,8 @@
 """The bootstrap release: a survey's first frames become Sources, Objects, reference stars and a template.
 
-Its jobs, each a function here: `calibrate` each frame by itself → `join` all of them: one mean catalogue, from
-which come the Objects and a finer WCS of each frame → `measure` each frame's Sources again → `associate_sources`
-of each Visit → `template`.
+Its jobs, each a function here: `dark`, the fixed pattern of all frames → `calibrate` each frame by itself → `join`
+all of them: one mean catalogue, from which come the Objects and a finer WCS of each frame → `measure` each frame's
+Sources again → `associate_sources` of each Visit → `template`.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from db.load import LoadReport, load
 from db.provenance import record
 from db.queries import queries
 from db.queue import Job, NewJob
+from pipelines.calibrate.masters import fixed_pattern
 from pipelines.image import Exposure, Wcs, read_exposure
 from pipelines.image.files import exposure_bytes
 from pipelines.instruments import Instrument, instrument
@@ -29,6 +30,7 @@ from pipelines.productions.ingest import ingest
 from pipelines.productions.refcat import import_tycho2, lookup
 from pipelines.productions.rows import exposure_row, healpix29, measurement_rows, object_rows, staged_result
 from pipelines.steps.acquire import read_raw
+from pipelines.steps.background import subtract_background
 from pipelines.steps.conditions import BadInput
 from pipelines.steps.detect import detect
 from pipelines.steps.joint import StarList, fit_jointly
@@ -37,6 +39,7 @@ RELEASE = 0
 REFERENCE = "bootstrap"
 """Name in `refcat` of the mean catalogue of the first frames."""
 POINTING_DEG = 2.0  # how far the telescope may look from where the header says
+LEAST_DARK_FRAMES, MOST_DARK_FRAMES = 20, 75
 MIN_SNR = 10.0  # of a Source that helps to fit the exposures to each other
 ZERO_MAGNITUDE = 31.4  # AB magnitude of 1 nJy
 
@@ -50,20 +53,20 @@ def begin(
     middle = np.median(pointings, axis=0)
     with connection:
         import_tycho2(connection, *middle, POINTING_DEG + np.ptp(pointings[:, 1]))
-    visits = [ingest(connection, store, raw, camera, production_id, RELEASE, _first_jobs) for raw in raws]
+    visits = [ingest(connection, store, raw, camera, production_id, RELEASE, lambda *_: []) for raw in raws]
     with connection, connection.cursor() as cursor:
-        queue.enqueue(cursor, production_id, _later_jobs(visits, camera))
+        queue.enqueue(cursor, production_id, _jobs(visits, camera))
     return visits
 
 
-def _first_jobs(visit_id: int, camera: Instrument) -> list[NewJob]:
-    return [_job("calibrate", visit_id, detector.number) for detector in camera.detectors]
-
-
-def _later_jobs(visits: Sequence[int], camera: Instrument) -> list[NewJob]:
-    """Return the jobs that wait for all frames."""
+def _jobs(visits: Sequence[int], camera: Instrument) -> list[NewJob]:
     places = [(visit, detector.number) for visit in visits for detector in camera.detectors]
-    join = NewJob("join", "join", requires=[_key("calibrate", *place) for place in places], max_attempts=2)
+    darks = {
+        detector.number: NewJob("dark", f"detector {detector.number} dark", {"detector_id": detector.number})
+        for detector in camera.detectors
+    }
+    calibrate = [_job("calibrate", *place, requires=[darks[place[1]].key]) for place in places]
+    join = NewJob("join", "join", requires=[job.key for job in calibrate], max_attempts=2)
     measure = [_job("measure", *place, requires=[join.key]) for place in places]
     associate = [
         NewJob("associate_sources", f"visit {visit} associate_sources", {"visit_id": visit}, priority=1,
@@ -71,7 +74,7 @@ def _later_jobs(visits: Sequence[int], camera: Instrument) -> list[NewJob]:
         for visit in visits
     ]
     template = NewJob("template", "template", requires=[job.key for job in associate], max_attempts=2)
-    return [join, *measure, *associate, template]
+    return [*darks.values(), *calibrate, join, *measure, *associate, template]
 
 
 def _job(kind: str, visit_id: int, detector: int, **options) -> NewJob:
@@ -83,17 +86,43 @@ def _key(kind: str, visit_id: int, detector: int) -> str:
     return f"visit {visit_id} detector {detector} {kind}"
 
 
+def dark(connection: Connection, store: FileStore, job: Job) -> None:
+    """Run the job `dark`: the fixed pattern of a detector, from frames that drift over the sky; few give none."""
+    number = job.parameters["detector_id"]
+    with connection, connection.cursor() as cursor:
+        cursor.execute(queries("night")["production_parameters"], {"production_id": job.production_id})
+        camera = instrument(cursor.fetchone()[0]["instrument"])
+        cursor.execute(queries("bootstrap")["raw_files"], job.parameters | {"frames": MOST_DARK_FRAMES})
+        raws = [bytes(sha256) for (sha256,) in cursor]
+    result = {"dark": None}
+    if len(raws) >= LEAST_DARK_FRAMES:
+        signed = (steps.remove_signature(store.get(raw), camera, number) for raw in raws)
+        master = fixed_pattern([subtract_background(exposure)[0] for exposure in signed])
+        result["dark"] = store.put(exposure_bytes(master, compress=False))
+    with connection, connection.cursor() as cursor:
+        if result["dark"]:
+            stored = result["dark"]
+            register(cursor, stored, "image/fits", name=f"dark-{number}.fits", job_id=job.job_id)
+            record(cursor, job.job_id, "dark", "file", None, {"raw": raws})
+            result["dark"] = stored.sha256.hex()
+        queue.finish(cursor, job, result)
+
+
 def calibrate(connection: Connection, store: FileStore, job: Job) -> None:
     """Run the job `calibrate`: a raw frame to a calibrated exposure with a blind WCS, and its first Sources."""
     number = job.parameters["detector_id"]
     camera, visit, raw = _inputs(connection, job)
     reference = lookup(connection, "tycho2", visit["midpoint_tai"])
+    with connection, connection.cursor() as cursor:
+        cursor.execute(queries("bootstrap")["dark"], job.parameters)
+        sha256 = cursor.fetchone()[0]
+    pattern = read_exposure(store.get(bytes.fromhex(sha256))) if sha256 else None
     try:
-        exposure, found = steps.calibrate(store.get(raw), camera, number, DetectorParams(), reference)
+        exposure, found = steps.calibrate(store.get(raw), camera, number, DetectorParams(), reference, pattern)
     except BadInput as error:
         _give_up(connection, job, error)
         return
-    _keep(connection, store, job, visit, raw, exposure, steps.sources(exposure, found))
+    _keep(connection, store, job, visit, raw, exposure, steps.sources(exposure, found, DetectorParams()))
 
 
 def join(connection: Connection, _store: FileStore, job: Job) -> None:
@@ -134,7 +163,7 @@ def measure(connection: Connection, store: FileStore, job: Job) -> None:
     stars = lookup(connection, REFERENCE, visit["midpoint_tai"])
     found = detect(exposure, fwhm=DetectorParams().fwhm)
     exposure = steps.recalibrate(exposure, found, DetectorParams(), stars)
-    _keep(connection, store, job, visit, raw, exposure, steps.sources(exposure, found))
+    _keep(connection, store, job, visit, raw, exposure, steps.sources(exposure, found, DetectorParams()))
 
 
 def associate_sources(connection: Connection, _store: FileStore, job: Job) -> None:

@@ -10,6 +10,7 @@ from pipelines.image import Exposure
 from pipelines.instruments import Instrument
 from pipelines.steps.acquire import read_raw
 from pipelines.steps.background import subtract_background
+from pipelines.steps.dark import subtract_dark
 from pipelines.steps.decorrelate import decorrelate
 from pipelines.steps.detect import detect
 from pipelines.steps.interpolate import fill_saturated
@@ -26,6 +27,9 @@ from pipelines.steps.warp import warp
 from pipelines.steps.wcs import WcsParams, fit_wcs, solve_blind
 from pipelines.steps.zeropoint import fit_zeropoint
 
+Lookup = Callable[[float, float, float], np.ndarray]
+"""Reference stars of a cone: ra, dec and radius in deg → REFERENCE."""
+
 
 @dataclass(frozen=True)
 class DetectorParams:
@@ -37,12 +41,15 @@ class DetectorParams:
         First guess of the PSF's full width at half maximum, in pixels.
     threshold : float
         Signal-to-noise ratio above which a DiaSource is detected.
+    aperture : float
+        Radius in pixels of the Sources' aperture flux: that at which stars scatter least.
     reference_radius_deg : float
         Radius of the reference stars that are looked up round the detector's centre.
     """
 
     fwhm: float = 2.5
     threshold: float = 5.0
+    aperture: float = 3.5
     reference_radius_deg: float = 0.7
     wcs: WcsParams = field(default_factory=lambda: WcsParams(radius_arcsec=15))
     subtraction: SubtractParams = field(
@@ -52,20 +59,27 @@ class DetectorParams:
     )
 
 
-def calibrate(
-    raw: Path, camera: Instrument, number: int, params: DetectorParams,
-    reference: Callable[[float, float, float], np.ndarray] = tycho2,
-) -> tuple[Exposure, np.ndarray]:
-    """Return the calibrated exposure of one raw frame, and the detections that calibrated it.
-
-    `reference` gives the reference stars of a cone: ra, dec and radius in deg.
-    """
+def remove_signature(raw: Path, camera: Instrument, number: int) -> Exposure:
+    """Return one raw frame in electrons, free of overscan and bias."""
     detector = camera.detector(number)
     segments = [
         subtract_overscan(segment, amplifier, detector.saturation, detector.pedestal)
         for segment, amplifier in zip(read_raw(raw, camera, number), detector.amplifiers, strict=True)
     ]
-    exposure = to_electrons(assemble_detector(segments, detector), detector)
+    return to_electrons(assemble_detector(segments, detector), detector)
+
+
+def calibrate(
+    raw: Path, camera: Instrument, number: int, params: DetectorParams, reference: Lookup = tycho2,
+    dark: Exposure | None = None,
+) -> tuple[Exposure, np.ndarray]:
+    """Return the calibrated exposure of one raw frame, and the detections that calibrated it.
+
+    `reference` gives the reference stars of a cone: ra, dec and radius in deg.
+    """
+    exposure = remove_signature(raw, camera, number)
+    if dark is not None:
+        exposure = subtract_dark(exposure, dark)
     exposure, _ = subtract_background(exposure)
     exposure, _ = scale_variance(exposure)
     found = detect(exposure, fwhm=params.fwhm)
@@ -76,8 +90,7 @@ def calibrate(
 
 
 def recalibrate(
-    exposure: Exposure, found: np.ndarray, params: DetectorParams,
-    reference: Callable[[float, float, float], np.ndarray],
+    exposure: Exposure, found: np.ndarray, params: DetectorParams, reference: Lookup
 ) -> Exposure:
     """Return the exposure with WCS and zeropoint fitted to reference stars, from a WCS that is nearly right."""
     stars = fit_sources(exposure.pixels.image, weights(exposure.pixels), exposure.psf, found["x"], found["y"])
@@ -92,9 +105,9 @@ def recalibrate(
     return exposure
 
 
-def sources(exposure: Exposure, found: np.ndarray) -> np.ndarray:
+def sources(exposure: Exposure, found: np.ndarray, params: DetectorParams) -> np.ndarray:
     """Return the Sources of a calibrated exposure."""
-    return measure_sources(exposure, found)
+    return measure_sources(exposure, found, params.aperture)
 
 
 def difference(

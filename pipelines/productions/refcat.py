@@ -1,6 +1,6 @@
 """Reference catalogues: from files, or from Tycho-2's index, into `refcat`; and back, at an exposure's epoch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,9 @@ from psycopg2.extensions import connection as Connection
 from db.errors import HvenError
 from db.load import LoadReport, load
 from db.queries import queries
+from pipelines.productions.detector import Lookup
 from pipelines.productions.rows import healpix29
 from pipelines.steps.refcat import TYCHO2_BAND, TYCHO2_EPOCH, NoReference, reference, tycho2
-
-Lookup = Callable[[float, float, float], np.ndarray]
-"""Reference stars of a cone: ra, dec and radius in deg → REFERENCE."""
 
 OPTIONAL = ("pm_ra", "pm_dec", "ra_err", "dec_err", "magnitude", "magnitude_err")
 J2000_MJD = 51544.5

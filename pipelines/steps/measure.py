@@ -38,7 +38,8 @@ DIA_SOURCE = np.dtype([
 """Rows as the catalogue's tables of these names have them; NaN where something was not measured."""
 FORCED = np.dtype([
     ("ra", "f8"), ("dec", "f8"), ("x", "f4"), ("y", "f4"), ("psf_flux", "f4"), ("psf_flux_err", "f4"),
-    ("psf_flux_flag", "?"), *((name, "?") for name in PIXEL_FLAGS),
+    ("psf_flux_flag", "?"),
+    *((name, "?") for name in PIXEL_FLAGS if name not in ("pixel_flag_interpolated", "pixel_flag_suspect")),
 ])  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def measure_dia_sources(difference, science, template, peaks):
     return rows
 
 
-def measure_sources(exposure, detections):
+def measure_sources(exposure, detections, aperture=None):
     """Measure the Sources of a calibrated exposure, each by itself.
 
     Parameters
@@ -81,6 +82,8 @@ def measure_sources(exposure, detections):
     exposure : Exposure
         Without sky, with WCS, PSF and PhotoCalib.
     detections : ndarray of DETECTION
+    aperture : float, optional
+        Radius in pixels of the aperture flux; 1.5 FWHM by default.
 
     Returns
     -------
@@ -89,14 +92,14 @@ def measure_sources(exposure, detections):
     rows = np.zeros(len(detections), SOURCE)
     weight = weights(exposure.pixels)
     fitted = fit_sources(exposure.pixels.image, weight, exposure.psf, detections["x"], detections["y"])
-    radius = _common(rows, exposure, weight, fitted, detections["x"], detections["y"])
+    radius = _common(rows, exposure, weight, fitted, detections["x"], detections["y"], aperture)
     rows["snr"] = np.abs(fitted["flux"]) / np.sqrt(fitted["var_flux"])
     rows["ap_radius"] = radius
     rows["residual_chi2"] = fitted["chi2"] / np.maximum(fitted["pixels"] - 3, 1)
     return rows
 
 
-def _common(rows, exposure, weight, fitted, x_peak, y_peak):
+def _common(rows, exposure, weight, fitted, x_peak, y_peak, aperture=None):
     """Fill the columns that every kind of measurement has; return the aperture radius in arcsec."""
     failed = ~np.isfinite(fitted["var_x"])
     x = np.where(failed, x_peak, fitted["x"])
@@ -112,7 +115,7 @@ def _common(rows, exposure, weight, fitted, x_peak, y_peak):
     rows["psf_flux"], rows["psf_flux_err"] = rows["raw_flux"] * factor, rows["raw_flux_err"] * factor
     rows["psf_flux_flag"] = failed
     rows["photo_calib"], rows["photo_calib_err"] = factor, exposure.photo_calib.err
-    radius = _aperture(rows, exposure, x, y, factor)
+    radius = _aperture(rows, exposure, x, y, factor, aperture)
     measure_shapes(rows, exposure, weight, fitted, x, y, jacobian)
     set_pixel_flags(rows, exposure.pixels, x, y, int(np.ceil(1.5 * exposure.psf.fwhm(*_middle(exposure)))))
     return radius * exposure.wcs.pixel_scale(*_middle(exposure))
@@ -132,9 +135,9 @@ def _position_errors(rows, fitted, jacobian):
     rows["ra_dec_cov"] = sky[:, 0, 1]
 
 
-def _aperture(rows, exposure, x, y, factor):
-    """Aperture flux within 1.5 FWHM, corrected by the part of the PSF outside."""
-    radius = 1.5 * exposure.psf.fwhm(*_middle(exposure))
+def _aperture(rows, exposure, x, y, factor, radius=None):
+    """Aperture flux within 1.5 FWHM or a radius in pixels, corrected by the part of the PSF outside."""
+    radius = radius or 1.5 * exposure.psf.fwhm(*_middle(exposure))
     pixels = exposure.pixels
     flux, error, flag = sep.sum_circle(pixels.image, x, y, radius, var=pixels.variance, mask=pixels.unusable, subpix=5)
     stamp = exposure.psf.at(*np.rint(_middle(exposure)))
@@ -148,8 +151,8 @@ def _aperture(rows, exposure, x, y, factor):
 def set_pixel_flags(rows, pixels, x, y, half):
     """Raise the flags of the mask planes that are set in the box of ± half pixels round each position."""
     joined = _joined(pixels.mask, x, y, half)
-    for name, planes in PIXEL_FLAGS.items():
-        rows[name] = (joined & bits(*planes)) != 0
+    for name in PIXEL_FLAGS.keys() & rows.dtype.names:
+        rows[name] = (joined & bits(*PIXEL_FLAGS[name])) != 0
     near_border = (x < half) | (y < half) | (x >= pixels.shape[1] - half) | (y >= pixels.shape[0] - half)
     rows["pixel_flag_edge"] |= near_border
     if "pixel_flag_saturated_center" in rows.dtype.names:
