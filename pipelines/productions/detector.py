@@ -54,7 +54,7 @@ class DetectorParams:
     wcs: WcsParams = field(default_factory=lambda: WcsParams(radius_arcsec=15))
     subtraction: SubtractParams = field(
         default_factory=lambda: SubtractParams(
-            KernelParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2))
+            KernelParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2)), mismatch=0.06
         )
     )
 
@@ -122,5 +122,8 @@ def difference(
     )
     pair = (exposure, registered) if report["convolved"] == "template" else (registered, exposure)
     result = decorrelate(result, kernel, *pair)
-    peaks = find_peaks(score_image(result), threshold=params.threshold)
+    score = score_image(result)
+    # Where interpolation has correlated the noise by more than decorrelation knows, blank sky says so.
+    excess = max(1.0, 1.4826 * float(np.median(np.abs(score[score != 0]))))
+    peaks = find_peaks(score / np.float32(excess), threshold=params.threshold)
     return result, measure_dia_sources(result, exposure, registered, peaks), registered

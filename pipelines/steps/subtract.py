@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 from pipelines.image import VaryingImage, bits
 from pipelines.image.masked import UNUSABLE, grow
@@ -20,10 +21,14 @@ class SubtractParams:
     deconvolve : float
         The template is convolved where its FWHM is less than so many times the science exposure's, else the
         science exposure.
+    mismatch : float
+        Error of the matched image in parts of the light around a pixel, which enters the variance: what
+        interpolation leaves of stars of two pixels. 0 where stars are well sampled.
     """
 
     kernel: KernelParams = KernelParams()
     deconvolve: float = 1.0
+    mismatch: float = 0.0
 
 
 def subtract(science, template, x, y, flux, params=None):
@@ -64,9 +69,12 @@ def subtract(science, template, x, y, flux, params=None):
     stars = _places(science, x, y, flux, params.kernel)
     guess = kernel_between(reference.psf, target.psf, science.shape, params.kernel)
     kernel, background, report = fit_kernel(ref_image, target_image, weight, stars, guess, params.kernel)
-    difference = target_image - kernel.convolve(ref_image) - surface(background, science.shape)
+    matched = kernel.convolve(ref_image)
+    difference = target_image - matched - surface(background, science.shape)
     noise = VaryingImage(kernel.at(*middle)[None] ** 2, kernel.shape)
     variance = target.pixels.variance + np.maximum(noise.convolve(reference.pixels.variance), 0)
+    if params.mismatch:
+        variance = variance + (params.mismatch * maximum_filter(matched, 3)) ** 2
     psf = science.psf
     if not sharper:  # the difference has the template's scale and sign
         factor = -1 / kernel.at(*middle).sum()
