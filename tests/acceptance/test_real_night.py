@@ -1,0 +1,114 @@
+"""A real night from raw frames without WCS or calibrations: a bootstrap release, and the night that runs on it."""
+
+from contextlib import closing
+from functools import cache
+
+import numpy as np
+import pytest
+
+from db.connect import connect
+from db.queries import queries
+from migrations.upgrade import recreate, recreate_release
+from pipelines import real_night
+from pipelines.image import Wcs
+from pipelines.instruments import instrument
+from pipelines.report import transit_page
+from pipelines.report.transit_page import HAT_P_32
+from pipelines.steps.refcat import tycho2
+from pipelines.steps.wcs import match
+from tests.pipelines.shared_data import SHARED, needs_astrometry_net, needs_data
+
+pytestmark = [needs_data("hatp32_microobservatory"), needs_astrometry_net]
+FOLDER = SHARED / "hatp32_microobservatory"
+CAMERA = instrument("microobservatory")
+
+
+def prepare(raws, store):
+    recreate_release(real_night.RELEASE, 0)
+    recreate(real_night.LEVEL1)
+    return real_night.RealNight(raws, CAMERA, store, 2)
+
+
+@pytest.fixture(scope="module")
+def few(hub, tmp_path_factory):
+    """What came of a handful of frames, on both databases."""
+    night = prepare(real_night.frames(FOLDER)[30:35], tmp_path_factory.mktemp("files"))
+    told = []
+    release = real_night.make_release(night, lambda *phase: told.append(phase))
+    return release, real_night.observe(night, lambda *phase: told.append(phase)), told
+
+
+def ask(database, query, values=None):
+    with closing(connect(database)) as session, session.cursor() as cursor:
+        cursor.execute(query, values)
+        return cursor.fetchall()
+
+
+def tycho_residuals():
+    """Median distance in arcsec of each exposure's Sources from Tycho-2."""
+    exposures = ask(real_night.RELEASE, "SELECT exposure_id, wcs, ra, dec FROM exposure WHERE kind = 'calibrated'")
+    medians = []
+    for key, cards, ra, dec in exposures:
+        stars = cached_tycho2(round(ra, 1), round(dec, 1))
+        x, y = np.array(ask(real_night.RELEASE, "SELECT x, y FROM source WHERE exposure_id = %s", [key])).T
+        wcs = Wcs(cards)
+        detected, referenced = match(x, y, stars, wcs, 5.0)
+        east = (wcs.sky(x[detected], y[detected])[0] - stars["ra"][referenced]) * np.cos(np.radians(dec))
+        north = wcs.sky(x[detected], y[detected])[1] - stars["dec"][referenced]
+        medians.append(3600 * np.median(np.hypot(east, north)))
+    return np.array(medians)
+
+
+@cache
+def cached_tycho2(ra, dec):
+    return tycho2(ra, dec, 1.0)
+
+
+def test_every_frame_is_solved(few):
+    release, _, _ = few
+    assert release["exposures"] == 5
+    assert tycho_residuals().max() < 0.8
+
+
+def test_stars_become_objects_with_light_curves(few):
+    assert few[0]["objects"] > 500
+    often = ask(real_night.RELEASE, "SELECT count(*) FROM (SELECT object_id FROM source WHERE object_id IS NOT NULL"
+                                    " GROUP BY object_id HAVING count(*) = 5) AS o")
+    assert often[0][0] > 400
+
+
+def test_one_query_gives_a_normalised_light_curve(few):
+    place = {"ra": HAT_P_32.ra, "dec": HAT_P_32.dec, "radius_arcsec": 8}
+    rows = ask(real_night.RELEASE, queries("ensemble")["light_curve"], place)
+    assert len(rows) == 5
+    assert np.abs(np.array([flux for *_, flux, _ in rows]) - 1).max() < 0.04
+
+
+def test_the_night_starts_from_the_release(few):
+    objects = [ask(name, "SELECT object_id, ra, dec FROM object WHERE dia_sources = 0 OR first_tai IS NULL ORDER BY 1")
+               for name in (real_night.RELEASE, real_night.LEVEL1)]
+    assert set(objects[1]) <= set(objects[0])
+    found = ask(real_night.LEVEL1, "SELECT count(*), count(DISTINCT visit_id) FROM exposure WHERE kind = 'difference'")
+    assert found == [(5, 5)]
+
+
+def test_progress_is_told(few):
+    phases = [phase for phase, *_ in few[2]]
+    assert {"release", "night"} == set(phases)
+    assert all(done <= jobs for _, done, jobs in few[2])
+
+
+@pytest.mark.long
+def test_the_whole_night_shows_the_transit(hub, tmp_path):
+    night = prepare(real_night.frames(FOLDER), tmp_path)
+    assert real_night.make_release(night, lambda *_: None)["exposures"] == 142
+    assert tycho_residuals().max() < 0.8
+    with closing(connect(real_night.RELEASE)) as session:
+        curves = transit_page.light_curves(session, HAT_P_32, CAMERA.site)
+        target = transit_page.object_at(session, HAT_P_32)
+    star = int(np.flatnonzero(curves.objects == target)[0])
+    found = transit_page.fit(curves, HAT_P_32, star)
+    assert 1440 * abs(found.mid_transit - HAT_P_32.mid_transit) < 3
+    assert 1440 * found.mid_transit_err < 1.5
+    assert found.ratio == pytest.approx(0.150, abs=0.010)
+    assert transit_page.scatter(curves, HAT_P_32, star) < 0.0055
