@@ -13,12 +13,13 @@ WITH target AS (
     SELECT object_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY m) AS middle
     FROM measured GROUP BY object_id
     HAVING count(*) > 0.85 * (SELECT count(DISTINCT exposure_id) FROM measured)
-), rough AS (  -- zero of each exposure: the median of all stars
+), rough AS (  -- zero of each exposure: the median of the brightest, since faint ones feel an error of the sky
     SELECT exposure_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY m - middle) AS zero
-    FROM measured JOIN star USING (object_id) GROUP BY exposure_id
+    FROM measured JOIN (SELECT * FROM star ORDER BY middle LIMIT 80) AS bright USING (object_id) GROUP BY exposure_id
 ), scatter AS (  -- how steady each star is by that zero
     SELECT object_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY m - zero) AS middle,
-           stddev_samp(m - zero) AS sigma
+           (percentile_cont(0.84) WITHIN GROUP (ORDER BY m - zero)
+            - percentile_cont(0.16) WITHIN GROUP (ORDER BY m - zero)) / 2 AS sigma
     FROM measured JOIN star USING (object_id) JOIN rough USING (exposure_id) GROUP BY object_id
 ), zero AS (  -- the mean of the steady ones, weighted by it; the target has no say
     SELECT exposure_id, sum((m - middle) / (sigma ^ 2 + 9e-6)) / sum(1 / (sigma ^ 2 + 9e-6)) AS zero,
@@ -49,10 +50,11 @@ WITH measured AS (
     HAVING count(*) > 0.85 * (SELECT count(DISTINCT exposure_id) FROM measured)
 ), rough AS (
     SELECT exposure_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY m - middle) AS zero
-    FROM measured JOIN star USING (object_id) GROUP BY exposure_id
+    FROM measured JOIN (SELECT * FROM star ORDER BY middle LIMIT 80) AS bright USING (object_id) GROUP BY exposure_id
 ), scatter AS (
     SELECT object_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY m - zero) AS middle,
-           stddev_samp(m - zero) AS sigma
+           (percentile_cont(0.84) WITHIN GROUP (ORDER BY m - zero)
+            - percentile_cont(0.16) WITHIN GROUP (ORDER BY m - zero)) / 2 AS sigma
     FROM measured JOIN star USING (object_id) JOIN rough USING (exposure_id) GROUP BY object_id
 ), zero AS (
     SELECT exposure_id, sum((m - middle) / (sigma ^ 2 + 9e-6)) / sum(1 / (sigma ^ 2 + 9e-6)) AS zero
