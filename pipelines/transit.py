@@ -151,7 +151,9 @@ def fit_transit(time, flux, orbit, guess, baseline=None, error=None):
         shape, level = parts(values)
         return weight * (flux - shape * level)
 
-    found = least_squares(misfit, (0.0, guess[1]), x_scale=(0.003, 0.01), diff_step=(1e-4, 1e-4))
+    # A planet of no size has no time of transit.
+    bounds = ((-0.1, 0.01), (0.1, 0.5))
+    found = least_squares(misfit, (1e-4, guess[1]), bounds=bounds, x_scale=(0.003, 0.01), diff_step=(1e-2, 1e-3))
     shape, level = parts(found.x)
     residual = flux / level - shape
     freedom = max(len(time) - 2 - terms.shape[1], 1)
