@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
+UNIT = 0.01  # days, of the time that is fitted
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(48)
 
 
@@ -141,8 +142,11 @@ def fit_transit(time, flux, orbit, guess, baseline=None, error=None):
     terms = np.ones((len(time), 1)) if baseline is None else np.column_stack([np.ones(len(time)), baseline])
     weight = 1 / (np.ones(len(time)) if error is None else np.asarray(error, float))
 
+    def moment(value):
+        return guess[0] + UNIT * (value - 1)
+
     def parts(values):
-        shape = transit_flux(separation(time, values[0] + guess[0], orbit), values[1], orbit.limb)
+        shape = transit_flux(separation(time, moment(values[0]), orbit), values[1], orbit.limb)
         matrix = shape[:, None] * terms
         level = terms @ np.linalg.lstsq(weight[:, None] * matrix, weight * flux, rcond=None)[0]
         return shape, level
@@ -151,16 +155,16 @@ def fit_transit(time, flux, orbit, guess, baseline=None, error=None):
         shape, level = parts(values)
         return weight * (flux - shape * level)
 
-    # A planet of no size has no time of transit.
-    bounds = ((-0.1, 0.01), (0.1, 0.5))
-    found = least_squares(misfit, (1e-4, guess[1]), bounds=bounds, x_scale=(0.003, 0.01), diff_step=(1e-2, 1e-3))
+    # A planet of no size has no time of transit; and steps are parts of a value, which must not be 0.
+    bounds = ((1 - 0.1 / UNIT, 0.01), (1 + 0.1 / UNIT, 0.5))
+    found = least_squares(misfit, (1.0, guess[1]), bounds=bounds, diff_step=1e-3)
     shape, level = parts(found.x)
     residual = flux / level - shape
     freedom = max(len(time) - 2 - terms.shape[1], 1)
     scale = np.sum(found.fun**2) / freedom
     beta = red_noise(time, weight * residual)
     error = np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)) * scale) * beta
-    return TransitFit(found.x[0] + guess[0], error[0], abs(found.x[1]), error[1], shape, level,
+    return TransitFit(moment(found.x[0]), UNIT * error[0], found.x[1], error[1], shape, level,
                       float(np.sqrt(np.sum(residual**2) / freedom)), beta)  # fmt: skip
 
 

@@ -88,9 +88,9 @@ def object_at(connection: Connection, planet: Planet, radius_arcsec: float = 8.0
         return cursor.fetchone()[0]
 
 
-def baseline(curves: LightCurves, star: int) -> np.ndarray:
-    """Return what a star's level may follow: airmass, and its place on the detector."""
-    terms = (curves.airmass, curves.x[star] / 100, curves.y[star] / 100)
+def baseline(curves: LightCurves, star: int, places: bool = True) -> np.ndarray:
+    """Return what a star's level may follow: airmass and, with `places`, its position on the detector."""
+    terms = (curves.airmass, curves.x[star] / 100, curves.y[star] / 100)[: 3 if places else 1]
     return np.stack([term - np.nanmean(term) for term in terms], axis=1)
 
 
@@ -109,7 +109,11 @@ def scatter(curves: LightCurves, planet: Planet, star: int) -> float:
 
 
 def fit(curves: LightCurves, planet: Planet, star: int, shift: float = 0.0, depth: float | None = None) -> TransitFit:
-    """Fit the transit of a star; with `depth`, of one of that radius ratio injected `shift` days from the planet's."""
+    """Fit the transit of a star; with `depth`, of one of that radius ratio injected `shift` days from the planet's.
+
+    The level follows the airmass alone: transits injected into other stars are found best so. A drift over the
+    detector goes one way all night, and a level that follows it takes a part of the depth.
+    """
     magnitude = curves.magnitude[star]
     used = np.isfinite(magnitude)
     time = curves.time[used]
@@ -117,7 +121,8 @@ def fit(curves: LightCurves, planet: Planet, star: int, shift: float = 0.0, dept
     middle = planet.mid_transit + shift
     if depth is not None:
         flux = flux * transit_flux(separation(time, middle, planet.orbit), depth, planet.orbit.limb)
-    return fit_transit(time, flux, planet.orbit, (middle + 0.001, 0.14), baseline(curves, star)[used])
+    level = baseline(curves, star, places=False)[used]
+    return fit_transit(time, flux, planet.orbit, (middle + 0.001, 0.14), level)
 
 
 def injected(curves: LightCurves, planet: Planet, stars, shifts, depth: float = 0.15) -> np.ndarray:
