@@ -1,6 +1,7 @@
 """Hand-over of a release to the night: what it knows of the sky becomes what the live database starts from."""
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing
 
 from psycopg2.extensions import connection as Connection
@@ -25,7 +26,7 @@ def hand_over(release: str, level1: str) -> dict[str, int]:
         Table → rows.
     """
     with closing(connect(release)) as source, closing(connect(level1)) as target, source, target:
-        rows = {table: _copy(source, target, table) for table in TABLES}
+        rows = {table: copy_table(source, target, table) for table in TABLES}
         with source.cursor() as reader, target.cursor() as cursor:
             reader.execute(queries("handover")["templates"])
             names = [column.name for column in reader.description]
@@ -38,11 +39,25 @@ def hand_over(release: str, level1: str) -> dict[str, int]:
     return rows
 
 
-def _copy(source: Connection, target: Connection, table: str) -> int:
+def columns_of(connection: Connection, table: str) -> str:
+    """Return the columns of a table as a list for SQL; generated ones are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries("handover")["columns"], {"table": table})
+        return cursor.fetchone()[0]
+
+
+def copy_table(source: Connection, target: Connection, table: str) -> int:
+    """Copy a table whole; return its rows."""
+    columns = columns_of(source, table)
+    return copy_rows(source, target, f"SELECT {columns} FROM {table}", {}, table, columns)
+
+
+def copy_rows(
+    source: Connection, target: Connection, query: str, values: Mapping, table: str, columns: str
+) -> int:
+    """Copy what a query gives into columns of a table of another database; return the rows."""
     with source.cursor() as reader, target.cursor() as writer, tempfile.SpooledTemporaryFile(SPOOL) as between:
-        reader.execute(queries("handover")["columns"], {"table": table})
-        columns = reader.fetchone()[0]
-        reader.copy_expert(f"COPY (SELECT {columns} FROM {table}) TO STDOUT", between)
+        reader.copy_expert(f"COPY ({reader.mogrify(query, values or None).decode()}) TO STDOUT", between)
         between.seek(0)
         writer.copy_expert(f"COPY {table} ({columns}) FROM STDIN", between)
         return writer.rowcount

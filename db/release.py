@@ -4,6 +4,7 @@ CREATE DATABASE can't be rolled back, so the hub's state says `creating` until a
 on from wherever it was interrupted.
 """
 
+from collections.abc import Mapping
 from contextlib import closing
 
 from psycopg2 import sql
@@ -21,7 +22,7 @@ class ReleaseError(HvenError):
     exit_status = 6
 
 
-def begin(name: str, release: int) -> None:
+def begin(name: str, release: int, plan: Mapping | None = None) -> None:
     """Clone the template into the Science Database of a release, ids bound to its number.
 
     Parameters
@@ -30,24 +31,28 @@ def begin(name: str, release: int) -> None:
         dr1 to dr47, bootstrap, or mini_ with letters, digits and underscores; database and schema carry it.
     release : int
         Number in the ids: 0 for bootstrap, the number of a dr, 48 to 63 for a mini-DR.
+    plan : mapping, optional
+        Values of `hub.data_release`: what it is to be made from. Refused if the name is known already.
 
     Raises
     ------
     ReleaseError
         The name is taken, or does not go with the number.
     """
-    kind = _kind(name, release)
+    kind = check_name(name, release)
     known = {"name": name, "database": name, "kind": kind, "release": release, "state": "creating"}
     with closing(connect(HUB)) as session, session, session.cursor() as cursor:
         cursor.execute(queries("databases")["register"], known)
         new = cursor.rowcount == 1
         cursor.execute(queries("databases")["state"], {"name": name})
         found = cursor.fetchone()
-        if found[:3] != (kind, release, "creating"):
+        if found[:3] != (kind, release, "creating") or (plan and not new):
             raise ReleaseError(
                 f"release: {name} exists already, as {found[0]} {found[1]} in state {found[2]}",
-                "choose another name, or drop it first",
+                "choose another name, or drop it first; `hven release run` goes on with what is half made",
             )
+        if plan:
+            cursor.execute(queries("build")["plan"], plan)
         if new:
             step = {"name": name, "from_state": None, "to_state": "creating", "reason": None}
             cursor.execute(queries("databases")["record"], step)
@@ -121,8 +126,21 @@ def check_droppable(database: str) -> None:
                 else "is the current release" if is_current
                 else f"is {state}" if state in ("published", "frozen") else None
             )
+    kept = kept or _level3(database)
     if kept:
-        raise ReleaseError(f"drop: {database} {kept}", "withdraw it, or let the name point elsewhere, before")
+        remedy = "withdraw it, let the name point elsewhere, or close the spaces, before"
+        raise ReleaseError(f"drop: {database} {kept}", remedy)
+
+
+def _level3(database: str) -> str | None:
+    """Return what to say of users' own spaces in a database; None if there are none."""
+    with closing(connect(database)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('level3.space') IS NOT NULL")
+        if not cursor.fetchone()[0]:
+            return None
+        cursor.execute(queries("databases")["spaces"])
+        logins = [login for (login,) in cursor]
+    return f"holds Level 3 spaces of {', '.join(logins)}" if logins else None
 
 
 def drop(database: str) -> None:
@@ -136,7 +154,8 @@ def drop(database: str) -> None:
     inventory.write_services()
 
 
-def _kind(name: str, release: int) -> str:
+def check_name(name: str, release: int) -> str:
+    """Return the kind of release that a name means; raise ReleaseError if it does not go with the number."""
     if not databases.RELEASE_NAME.fullmatch(name):
         raise ReleaseError(
             f"release: got the name {name!r}; allowed are dr1 to dr47, bootstrap, and mini_ with a-z, 0-9 and _",

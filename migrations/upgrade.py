@@ -153,10 +153,14 @@ def _drop(database: str) -> bool:
     return existed
 
 
-def create_release(name: str, release_number: int) -> None:
-    """Make the empty Science Database of a release or mini-DR, ready to be filled."""
+def create_release(name: str, release_number: int, fill: Callable[[], None] = lambda: None) -> None:
+    """Make the Science Database of a release or mini-DR, ready to be built; goes on from wherever it was interrupted.
+
+    `fill` puts in what it is made from; it may be called again after it was interrupted.
+    """
     release.begin(name, release_number)
     upgrade(name)
+    fill()
     release.set_state(name, "creating", "building")
 
 

@@ -23,7 +23,7 @@ from db import queue
 from db.connect import connect
 from db.files import FileStore
 from db.queue import CHANNEL, Fenced, Job
-from pipelines.productions import alert, bootstrap
+from pipelines.productions import alert, bootstrap, release, release_difference, release_sky
 from pipelines.productions.template import make_template
 
 POLL = 2.0  # seconds without a wake-up after which the queues are looked at all the same
@@ -59,6 +59,14 @@ KINDS: dict[str, Kind] = {
     "measure": Kind(bootstrap.measure),
     "associate_sources": Kind(bootstrap.associate_sources, seconds=120),
     "template": Kind(make_template, seconds=1200),
+    "release_calibrate": Kind(release.calibrate),
+    "release_patches": Kind(release_sky.plan_patches),
+    "release_coadd": Kind(release_sky.make_coadds, seconds=3600, memory=16 * GB),
+    "release_objects": Kind(release_sky.find_objects),
+    "release_difference": Kind(release_difference.subtract_template),
+    "release_dia_objects": Kind(release_difference.link_dia_sources, seconds=3600, memory=16 * GB),
+    "release_forced": Kind(release_difference.force),
+    "release_finish": Kind(release_difference.finish, seconds=3600),
 }
 
 Report = Callable[[str, Job | None], None]

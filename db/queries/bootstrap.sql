@@ -55,10 +55,10 @@ INSERT INTO patch (patch_id, ra, dec, healpix29, inner_size, overlap, inner_regi
 VALUES (%(patch_id)s, %(ra)s, %(dec)s, %(healpix29)s, %(inner_size)s, %(overlap)s, %(outline)s, %(outline)s, %(wcs)s)
 ON CONFLICT (patch_id) DO NOTHING
 
--- save_coadd: a template coadd in use, in place of an earlier attempt's
+-- save_coadd: a coadd in use, in place of an earlier attempt's
 INSERT INTO coadd (coadd_id, patch_id, kind, filter_id, inputs, first_tai, last_tai, exposure_time, photo_calib,
                    psf_model, psf_fwhm, depth, file_id, job_id)
-VALUES (%(coadd_id)s, %(patch_id)s, 'template', %(filter_id)s, %(inputs)s, %(first_tai)s, %(last_tai)s,
+VALUES (%(coadd_id)s, %(patch_id)s, %(kind)s, %(filter_id)s, %(inputs)s, %(first_tai)s, %(last_tai)s,
         %(exposure_time)s, %(photo_calib)s, 'pixel', %(psf_fwhm)s, %(depth)s, %(file_id)s, %(job_id)s)
 ON CONFLICT (coadd_id) DO UPDATE SET
     inputs = excluded.inputs, first_tai = excluded.first_tai, last_tai = excluded.last_tai,

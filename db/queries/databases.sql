@@ -27,9 +27,14 @@ SELECT name, state, is_current FROM hub.science_database WHERE database = %(data
 -- forget: a database that was dropped; its life stays in the audit trail
 WITH gone AS (
     DELETE FROM hub.science_database WHERE database = %(database)s RETURNING name, state
+), unplanned AS (
+    DELETE FROM hub.data_release WHERE name = %(database)s AND published IS NULL
 )
 INSERT INTO hub.life_cycle (name, from_state, to_state, reason)
 SELECT name, state, 'dropped', 'hven drop' FROM gone
+
+-- spaces: users who have a space of their own in a Science Database
+SELECT login FROM level3.space ORDER BY login
 
 -- by_state: Science Databases in some states
 SELECT database FROM hub.science_database WHERE state = ANY (%(states)s) ORDER BY name

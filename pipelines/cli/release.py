@@ -1,5 +1,6 @@
 """`hven release`: Data Releases, from an empty database to the public."""
 
+import os
 from pathlib import Path
 
 import click
@@ -11,6 +12,130 @@ def release() -> None:
 
 
 because = click.option("--reason", help="Why; it stands in the audit trail.")
+
+
+stored = click.option("--store", type=click.Path(path_type=Path),
+                      help="Root of the file store. Default $HVEN_HOME/files.")  # fmt: skip
+
+
+class Moment(click.ParamType):
+    """A time in TAI, as MJD or as YYYY-MM-DD[THH:MM:SS]."""
+
+    name = "time"
+
+    def convert(self, value, param, ctx):
+        """Return the MJD."""
+        from astropy.time import Time
+
+        try:
+            return float(value)
+        except ValueError:
+            pass
+        try:
+            return float(Time(value, scale="tai").mjd)
+        except ValueError:
+            self.fail(f"got {value!r}; allowed are a TAI MJD, or YYYY-MM-DD with or without THH:MM:SS", param, ctx)
+
+
+@release.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--camera", required=True, help="The instrument that took them.")
+@click.option("--from", "start", type=Moment(), default="0", show_default=True, help="The first exposure they are for.")
+@click.option("--to", "end", type=Moment(), default="100000", show_default=True, help="And the end of that time.")
+@stored
+def calibrate(folder: Path, camera: str, start: float, end: float, store: Path | None) -> None:
+    """Make master bias, dark and flats from FOLDER's frames; releases take those of the highest version."""
+    from db.files import FileStore
+    from pipelines.instruments import instrument
+    from pipelines.productions.masters import certify
+
+    for made in certify(FileStore(_root(store)), sorted(folder.glob("*.fits*")), instrument(camera), start, end):
+        click.echo(f"certified: {made}")
+
+
+@release.command()
+@click.argument("name")
+@click.option("--cutoff", type=Moment(), required=True, help="Visits until then go in: TAI, as MJD or date.")
+@click.option("--params", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+              help="YAML file of parameters; instrument and reference must be in it.")
+@stored
+def create(name: str, cutoff: float, file: Path, store: Path | None) -> None:
+    """Make the database of a new release, and list all that is to be done."""
+    import yaml
+
+    from pipelines import building
+
+    building.plan(name, cutoff, yaml.safe_load(file.read_text()) or {})
+    _make(name, _root(store))
+    click.echo(f"{name}: ready to be built by `hven release run {name}`")
+
+
+@release.command()
+@click.argument("name")
+@click.option("--concurrency", "-c", type=click.IntRange(1), help="Workers. Default one a core.")
+@stored
+def run(name: str, concurrency: int | None, store: Path | None) -> None:
+    """Build a release, or go on building it, until all is done; may be interrupted at any time."""
+    from db import life_cycle
+    from db.release import ReleaseError
+    from pipelines import building
+
+    state = life_cycle.find(name).state
+    if state == "creating":
+        click.echo(f"{name}: half made; going on")
+        _make(name, _root(store))
+    elif state != "building":
+        raise ReleaseError(f"release: can't run {name}: it is {state}, and has to be building", "make another release")
+    held = building.run(name, _root(store), concurrency or len(os.sched_getaffinity(0)), _teller())
+    click.echo(f"{name}: " + ", ".join(f"{count} {what}" for what, count in held.items()))
+
+
+def _make(name: str, store: Path) -> None:
+    from db import life_cycle
+    from db.files import FileStore
+    from migrations.upgrade import create_release
+    from pipelines import building
+
+    create_release(name, life_cycle.find(name).release, lambda: building.fill(name, FileStore(store)))
+
+
+def _teller():
+    """Return what prints a line whenever the number of done jobs has changed, at most every five seconds."""
+    import time
+
+    from pipelines.building import eta
+
+    told = {"at": 0.0, "done": -1}
+
+    def tell(phases, left) -> None:
+        done, jobs = (sum(getattr(phase, name) for phase in phases) for name in ("done", "jobs"))
+        if done != told["done"] and (time.monotonic() - told["at"] > 5 or done == jobs):
+            now = next((phase for phase in phases if phase.done < phase.jobs), None)
+            where = f"; {now.kind} {now.done} of {now.jobs}" if now else ""
+            click.echo(f"{done} of {jobs} jobs{where}; about {eta(left)} left of those known")
+            told.update(at=time.monotonic(), done=done)
+
+    return tell
+
+
+def _root(store: Path | None) -> Path:
+    from db.settings import hven_home
+
+    return store or hven_home() / "files"
+
+
+@release.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def drop(name: str, yes: bool) -> None:
+    """Drop a release or mini-DR that is neither published nor current, and holds no Level 3 spaces."""
+    from db import release as releases
+
+    releases.check_droppable(name)
+    if not yes:
+        click.confirm(f"Drop {name} and all that it holds?", abort=True, err=True)
+    releases.drop(name)
+    click.echo(f"{name}: dropped")
 
 
 @release.command("list")

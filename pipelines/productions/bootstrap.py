@@ -5,7 +5,7 @@ all of them: one mean catalogue, from which come the Objects and a finer WCS of 
 Sources again → `associate_sources` of each Visit → `template`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -122,7 +122,8 @@ def calibrate(connection: Connection, store: FileStore, job: Job) -> None:
     except BadInput as error:
         _give_up(connection, job, error)
         return
-    _keep(connection, store, job, visit, raw, exposure, steps.sources(exposure, found, DetectorParams()))
+    found = steps.sources(exposure, found, DetectorParams())
+    keep_calibrated(connection, store, job, visit, {"raw": (raw,)}, exposure, found)
 
 
 def join(connection: Connection, _store: FileStore, job: Job) -> None:
@@ -163,7 +164,8 @@ def measure(connection: Connection, store: FileStore, job: Job) -> None:
     stars = lookup(connection, REFERENCE, visit["midpoint_tai"])
     found = detect(exposure, fwhm=DetectorParams().fwhm)
     exposure = steps.recalibrate(exposure, found, DetectorParams(), stars)
-    _keep(connection, store, job, visit, raw, exposure, steps.sources(exposure, found, DetectorParams()))
+    found = steps.sources(exposure, found, DetectorParams())
+    keep_calibrated(connection, store, job, visit, {"raw": (raw,)}, exposure, found)
 
 
 def associate_sources(connection: Connection, _store: FileStore, job: Job) -> None:
@@ -195,9 +197,9 @@ def _give_up(connection: Connection, job: Job, error: BadInput) -> None:
         queue.finish(cursor, job, {"condition": error.condition, "reason": str(error)})
 
 
-def _keep(
-    connection: Connection, store: FileStore, job: Job, visit: dict, raw: bytes, exposure: Exposure,
-    sources: np.ndarray,
+def keep_calibrated(
+    connection: Connection, store: FileStore, job: Job, visit: dict, inputs: Mapping, exposure: Exposure,
+    sources: np.ndarray, release: int = RELEASE,
 ) -> None:
     """Store a calibrated exposure with its row, stage its Sources, and finish the job."""
     row = exposure_row(exposure, "calibrated", visit, job.parameters["detector_id"], job.job_id)
@@ -206,14 +208,16 @@ def _keep(
         queue.fence(cursor, job)
         row["file_id"] = register(cursor, stored, "image/fits", job_id=job.job_id)
         cursor.execute(queries("night")["save_exposure"], row)
-        record(cursor, job.job_id, job.kind, "exposure", row["exposure_id"], {"raw": (raw,)})
-        queue.finish(cursor, job, staged_result([_stage(connection, cursor, job, row, sources)]))
+        record(cursor, job.job_id, job.kind, "exposure", row["exposure_id"], inputs)
+        queue.finish(cursor, job, staged_result([_stage(connection, cursor, job, row, sources, release)]))
 
 
-def _stage(connection: Connection, cursor, job: Job, row: dict, sources: np.ndarray) -> LoadReport:
+def _stage(
+    connection: Connection, cursor, job: Job, row: dict, sources: np.ndarray, release: int
+) -> LoadReport:
     cursor.execute(queries("bootstrap")["clear_source"], row)
     good = sources[~sources["centroid_flag"] & np.isfinite(sources["psf_flux"])]
-    rows = measurement_rows(good, "source_id", row, RELEASE)
+    rows = measurement_rows(good, "source_id", row, release)
     return load(connection, "staging.source", rows | {"job_id": np.full(len(good), job.job_id)})
 
 

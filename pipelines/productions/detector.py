@@ -114,7 +114,13 @@ def difference(
     exposure: Exposure, found: np.ndarray, template: Exposure, params: DetectorParams
 ) -> tuple[Exposure, np.ndarray, Exposure]:
     """Return the difference from the template, its DiaSources, and the template on the exposure's pixels."""
-    registered = warp(template, exposure.wcs, exposure.shape)
+    return difference_registered(exposure, found, warp(template, exposure.wcs, exposure.shape), params)
+
+
+def difference_registered(
+    exposure: Exposure, found: np.ndarray, registered: Exposure, params: DetectorParams
+) -> tuple[Exposure, np.ndarray, Exposure]:
+    """Return what `difference` does, for a template that is on the exposure's pixels already."""
     registered, _ = fit_psf(registered, detect(registered, fwhm=params.fwhm))
     exposure, registered = fill_saturated(exposure), fill_saturated(registered)
     result, kernel, report = subtract(

@@ -76,3 +76,14 @@ def object_rows(measured: np.ndarray, release: int) -> dict:
         "mean_ra": measured["ra"], "mean_dec": measured["dec"],
         **{name: measured[name] for name in ("ra_err", "dec_err", "ra_dec_cov", "extendedness", "ixx", "iyy", "ixy")},
     }
+
+
+def unit_vectors(ra, dec) -> np.ndarray:
+    """Return positions in deg as unit vectors, shape (n, 3)."""
+    ra, dec = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+
+
+def chord(arcsec: float) -> float:
+    """Return the distance of two unit vectors that are so many arcsec apart."""
+    return 2 * np.sin(np.radians(arcsec / 3600) / 2)

@@ -11,7 +11,7 @@ from db.provenance import record
 from db.queries import queries
 from db.queue import Job
 from db.regions import Point, Polygon
-from pipelines.image import Exposure, Wcs, read_exposure
+from pipelines.image import Exposure, Observation, Wcs, read_exposure
 from pipelines.image.files import exposure_bytes
 from pipelines.productions.detector import DetectorParams
 from pipelines.productions.rows import healpix29
@@ -25,7 +25,8 @@ from pipelines.steps.wcs import gnomonic
 RELEASE = 0
 INPUTS = 15
 ARCMIN = 60.0
-KIND_TEMPLATE = 0  # of a coadd, in its id
+KINDS = ("template", "detection", "deep", "chi_squared", "rgb")
+"""Kinds of coadds by their number in the id."""
 
 
 def make_template(connection: Connection, store: FileStore, job: Job) -> None:
@@ -35,29 +36,34 @@ def make_template(connection: Connection, store: FileStore, job: Job) -> None:
         chosen = cursor.fetchall()
     exposures = [read_exposure(store.get(bytes(sha256))) for _, sha256, _ in chosen]
     wcs, shape = grid([(e.wcs, e.shape) for e in exposures])
-    warps = [_registered(exposure, wcs, shape) for exposure in exposures]
+    warps = [registered(exposure, wcs, shape) for exposure in exposures]
     template, _ = coadd(warps, CoaddParams(subtraction=DetectorParams().subtraction))
     stored = store.put(exposure_bytes(template, compress=False))
     patch = patch_row(wcs, shape)
-    row = _coadd_row(template, patch["patch_id"], chosen, exposures)
+    row = coadd_row(template, "template", RELEASE, patch["patch_id"], chosen[0][2], [e.observation for e in exposures])
     with connection, connection.cursor() as cursor:
         queue.fence(cursor, job)
         cursor.execute(queries("bootstrap")["save_patch"], patch)
         row |= {"job_id": job.job_id, "file_id": register(cursor, stored, "image/fits", name="template.fits",
                                                           job_id=job.job_id)}
-        cursor.execute(queries("bootstrap")["save_coadd"], row)
-        cursor.execute(queries("bootstrap")["save_inputs"], {
-            "coadd_id": row["coadd_id"], "exposures": [key for key, *_ in chosen],
-            "weights": [1 / len(chosen)] * len(chosen),
-        })
+        save_coadd(cursor, row, [key for key, *_ in chosen])
         record(cursor, job.job_id, "template", "coadd", row["coadd_id"],
                {"calibrated": [bytes(sha256) for _, sha256, _ in chosen]})
         queue.finish(cursor, job, {"template": stored.sha256.hex(), "inputs": len(chosen)})
 
 
-def _registered(exposure: Exposure, wcs: Wcs, shape: tuple[int, int]) -> Exposure:
+def registered(exposure: Exposure, wcs: Wcs, shape: tuple[int, int], fwhm: float = DetectorParams.fwhm) -> Exposure:
+    """Return an exposure on another grid, with its PSF there."""
     warped = warp(exposure, wcs, shape)
-    return fit_psf(warped, detect(warped, fwhm=DetectorParams().fwhm))[0]
+    return fit_psf(warped, detect(warped, fwhm=fwhm))[0]
+
+
+def save_coadd(cursor, row: dict, inputs: Sequence[int]) -> None:
+    """Write the row of a coadd, and the ids of the exposures that went in."""
+    cursor.execute(queries("bootstrap")["save_coadd"], row)
+    cursor.execute(queries("bootstrap")["save_inputs"], {
+        "coadd_id": row["coadd_id"], "exposures": list(inputs), "weights": [1 / len(inputs)] * len(inputs),
+    })
 
 
 def grid(images: Sequence[tuple[Wcs, tuple[int, int]]]) -> tuple[Wcs, tuple[int, int]]:
@@ -84,18 +90,20 @@ def patch_row(wcs: Wcs, shape: tuple[int, int]) -> dict:
     }
 
 
-def _coadd_row(template: Exposure, patch_id: int, chosen: Sequence, exposures: Sequence[Exposure]) -> dict:
-    middle = (template.shape[1] - 1) / 2, (template.shape[0] - 1) / 2
-    times = [e.observation.midpoint_tai for e in exposures]
-    variance = template.pixels.variance
-    stamp = template.psf.at(*np.rint(middle))
+def coadd_row(
+    image: Exposure, kind: str, release: int, patch_id: int, filter_id: int, inputs: Sequence[Observation]
+) -> dict:
+    """Return the row of `coadd` for an image made of exposures that were taken as `inputs` say."""
+    middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
+    times = [observation.midpoint_tai for observation in inputs]
+    variance = image.pixels.variance
+    stamp = image.psf.at(*np.rint(middle))
     noise = np.sqrt(np.median(variance[variance > 0]) / np.sum(stamp**2))
-    filter_id = chosen[0][2]
     return {
-        "coadd_id": RELEASE << 57 | patch_id << 20 | KIND_TEMPLATE << 16 | filter_id << 8, "patch_id": patch_id,
-        "filter_id": filter_id, "inputs": len(chosen), "first_tai": min(times), "last_tai": max(times),
-        "exposure_time": template.observation.exposure_seconds,
-        "photo_calib": template.photo_calib.nanojansky_per_count,
-        "psf_fwhm": float(template.psf.fwhm(*middle) * template.wcs.pixel_scale(*middle)),
-        "depth": float(template.photo_calib.zeropoint - 2.5 * np.log10(5 * noise)),
+        "coadd_id": release << 57 | patch_id << 20 | KINDS.index(kind) << 16 | filter_id << 8, "patch_id": patch_id,
+        "kind": kind, "filter_id": filter_id, "inputs": len(inputs), "first_tai": min(times), "last_tai": max(times),
+        "exposure_time": image.observation.exposure_seconds,
+        "photo_calib": image.photo_calib.nanojansky_per_count,
+        "psf_fwhm": float(image.psf.fwhm(*middle) * image.wcs.pixel_scale(*middle)),
+        "depth": float(image.photo_calib.zeropoint - 2.5 * np.log10(5 * noise)),
     }

@@ -19,6 +19,8 @@ BEGIN
             SELECT other.requires_job_id
             FROM staged JOIN queue.job_dependency d ON d.requires_job_id = staged.job_id
             JOIN queue.job_dependency other ON other.job_id = d.job_id
+            JOIN queue.job o ON o.job_id = other.requires_job_id
+             AND coalesce((o.parameters ->> ''visit_id'')::bigint, $1) = $1  -- some wait for all Visits
             WHERE NOT EXISTS (SELECT FROM :catalogue.order_log l WHERE l.visit_id = $1)
         ), reported AS (
             SELECT t.key AS name, j.job_id, (t.value ->> ''rows'')::bigint AS rows,
