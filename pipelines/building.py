@@ -82,7 +82,7 @@ def run(name: str, store: Path, workers: int, progress: Progress = lambda *_: No
                 with closing(connect(name)) as session:
                     if _look(session, production, workers, progress):
                         break
-            except psycopg2.OperationalError:
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
                 pass  # the server may be restarting; the pool goes on asking too
             pool.join(PERIOD)
     return _result(name, production)

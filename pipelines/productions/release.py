@@ -35,7 +35,7 @@ from pipelines.steps.subtract import SubtractParams
 from pipelines.steps.variance import scale_variance
 from pipelines.steps.wcs import nominal_wcs
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 WELL_SAMPLED = 3.0  # pixels of FWHM, from which the kernel of the well sampled is used
 
 
