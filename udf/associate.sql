@@ -34,6 +34,7 @@ except RefusedError as refused:
     plpy.error(str(refused), hint=refused.remedy, sqlstate=refused.code)
 call("association_link(bigint, float8, bigint[], bigint[], bigint[])", visit_id, passed[2], mine.ids, parents, moving)
 matched = call("association_sum_positions(bigint, bigint, float8, bigint[])", *passed, ids)
+call("association_name_ties(bigint[], bigint[])", *namesakes(mine, new, ids, near, number))
 curves = LightCurves.of(*call.arrays("light_curves(bigint[])", "88fee", seen_before(near, parents)))
 scores = call.lap("variability", (*stetson_j(curves, band), *welch_stetson_i(curves)))
 call("association_sum_fluxes(bigint, bigint, float8, bigint[], smallint[], real[], bigint[], real[], integer[])", *passed, *scores)

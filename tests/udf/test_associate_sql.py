@@ -4,7 +4,8 @@ import pytest
 
 from db.connect import connect
 from pipelines.productions import simulated_sky
-from pipelines.simulate.detections import DETECTION
+from pipelines.simulate.detections import DETECTION, detect
+from udf.sky.healpix import pixels
 
 
 def test_detections_find_the_objects_that_they_are(night):
@@ -120,3 +121,21 @@ def test_an_object_far_from_its_indexed_place_is_found_at_its_mean_position(nigh
     night.ask("SELECT hven.mark_moved(%s)", [wanted])
     night.associate(0)
     assert night.rows("SELECT object_id FROM level1.dia_source ORDER BY dia_source_id")[one] == (wanted,)
+
+
+def test_new_objects_whose_names_coincide_get_places_in_the_order_of_discovery(night):
+    for index, north in enumerate([(0.01, 0.05), (0.01, 0.05, 0.09, 0.12)]):
+        found = detect(night.sky, night.visits[index])[: len(north)].copy()
+        for name, value in {"ra": 150.00001, "ra_err": 0.002, "dec_err": 0.002, "ra_dec_cov": 0}.items():
+            found[name] = value
+        found["rank"] = np.arange(found.size)
+        found["detector_id"], found["extendedness"], found["reliability"], found["psf_flux"] = 0, 0, 1, 1000
+        found["dec"] = 2 + np.array(north) / 3600  # names are of cells of 0.1″
+        found["healpix29"] = pixels(found["ra"], found["dec"])
+        job = night.job()
+        night.stage_rows(job, simulated_sky.staged_dia_sources(found, night.visits[index], job_id=job))
+        night.associate(index, floor_arcsec=0.001)
+    ties = night.rows("SELECT name_tie FROM level1.object WHERE abs(ra - 150.00001) < 1e-9 ORDER BY dec")
+    assert ties == [(0,), (1,), (2,), (0,)]
+    names = "SELECT count(DISTINCT hven.object_name(object_id, ra, dec, name_tie)) FROM level1.object o"
+    assert night.ask(f"{names} WHERE prior_weight = 0") == 4

@@ -1,11 +1,13 @@
 """Visits that overlap wait for each other, others do not."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from db.checksum import subjects
 from db.connect import connect
 from tests.udf.night import SMALL, Night
 
@@ -74,6 +76,37 @@ def test_four_connections_and_overlapping_visits_end_without_deadlock(nights, da
     assert one.ask("SELECT count(*) FROM level1.order_log") == 6
     twice = "SELECT FROM level1.dia_source WHERE object_id IS NOT NULL GROUP BY visit_id, object_id HAVING count(*) > 1"
     assert one.rows(twice) == []
+
+
+def digests(night):
+    """Hashes of the science columns of all tables, in the night's own transaction."""
+    parts = ((s.relation, ", ".join(s.expressions)) for s in subjects(night.session))
+    return {name: night.ask(f"SELECT sum(hashtextextended(ROW({row})::text, 0)) FROM {name}") for name, row in parts}
+
+
+def test_four_connections_in_one_field_give_the_digests_of_visit_order(nights, database):
+    one, *_ = nights
+    for index in range(6):
+        one.stage(index)
+    one.session.commit()
+    for index in range(6):
+        one.associate(index)
+    in_order = digests(one)
+    assert in_order["level1.object_flux"]
+    one.session.rollback()
+
+    def associate(index):
+        with closing(connect(database)) as session:
+            night = Night(session)
+            while night.rows("SELECT hven.visits_to_await(%s, 900)", night.ids[index]):
+                session.commit()
+                time.sleep(0.01)
+            night.associate(index)
+            session.commit()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(associate, range(6)))
+    assert digests(one) == in_order
 
 
 def test_earlier_visits_that_overlap_are_to_be_awaited(nights):

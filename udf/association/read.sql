@@ -38,7 +38,7 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
 BEGIN
-    SELECT string_agg(int4send(f.number::integer - 1), ''), string_agg(int8send(f.object_id), ''),
+    SELECT string_agg(int4send(f.number), ''), string_agg(int8send(f.object_id), ''),
            string_agg(float8send(f.mean_ra), ''), string_agg(float8send(f.mean_dec), ''),
            string_agg(float4send(coalesce(f.ra_err, 'NaN')), ''), string_agg(float4send(coalesce(f.dec_err, 'NaN')), ''),
            string_agg(float4send(coalesce(f.ra_dec_cov, 'NaN')), ''),
@@ -48,10 +48,11 @@ BEGIN
            string_agg(int4send(CASE WHEN f.time_withdrawn IS NULL THEN f.dia_sources ELSE -1 END), '')
     INTO "range", ids, ra, "dec", ra_err, dec_err, ra_dec_cov, extendedness, ixx, iyy, ixy, dia_sources
     FROM (
-        SELECT r.number, o.* FROM unnest(lowest, highest) WITH ORDINALITY AS r (lowest, highest, number)
+        SELECT r.number, o.*
+        FROM (SELECT unnest(lowest) AS lowest, unnest(highest) AS highest, generate_series(0, cardinality(lowest) - 1) AS number) r
         JOIN :catalogue.object o ON o.healpix29 >= r.lowest AND o.healpix29 <= r.highest
         UNION ALL
-        SELECT 0, o.* FROM unnest(tiles) AS t (tile)
+        SELECT -1, o.* FROM unnest(tiles) AS t (tile)
         JOIN :catalogue.object_moved m ON m.healpix29 >= t.tile << 46 AND m.healpix29 < (t.tile + 1) << 46
         JOIN :catalogue.object o USING (object_id)
     ) f;

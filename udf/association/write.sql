@@ -73,6 +73,31 @@ COMMENT ON FUNCTION hven.association_new_objects(bigint, bigint, float8, bigint[
 'Makes the Objects that a pass discovered, at the places of their DiaSources.';
 
 
+CREATE OR REPLACE FUNCTION hven.association_name_ties(fresh bigint[], others bigint[])
+RETURNS void
+LANGUAGE plpgsql
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+BEGIN
+    UPDATE :catalogue.object o SET name_tie = n.tie
+    FROM (SELECT c.object_id, c.is_fresh,
+                 coalesce(max(c.name_tie) FILTER (WHERE NOT c.is_fresh) OVER cell, -1)
+                 + row_number() OVER (PARTITION BY c.east, c.is_south, c.north, c.is_fresh ORDER BY c.object_id) AS tie
+          FROM (SELECT x.object_id, x.name_tie, u.is_fresh, floor(x.ra * 24000) AS east, x.dec < 0 AS is_south,
+                       floor(abs(x.dec) * 36000) AS north
+                FROM (SELECT unnest(fresh) AS object_id, true AS is_fresh UNION ALL SELECT unnest(others), false) u
+                JOIN :catalogue.object x USING (object_id)) c
+          WINDOW cell AS (PARTITION BY c.east, c.is_south, c.north)) n
+    WHERE o.object_id = n.object_id AND n.is_fresh AND n.tie > 0;
+END
+$$;
+
+COMMENT ON FUNCTION hven.association_name_ties(bigint[], bigint[]) IS
+'Gives new Objects whose truncated names coincide with others'', or among themselves, the places after those that are taken; ties are in the order of discovery, then of ids.';
+
+
 CREATE OR REPLACE FUNCTION hven.prior_weight(known real, ra_err real, dec_err real)
 RETURNS real
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

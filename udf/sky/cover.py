@@ -136,7 +136,7 @@ def cover_cone(ra, dec, radius, finer=3):
     return descend(lambda v: angles(v, centre) - radius, start, max(order, 0), min(max(order, 0) + finer, 29))
 
 
-def cover_cones(ra, dec, radius, coarser=2):
+def cover_cones(ra, dec, radius, coarser=2, bridge=0):
     """Ranges that cover many small cones at once, coarsely: for joins with a table of positions.
 
     Parameters
@@ -147,6 +147,8 @@ def cover_cones(ra, dec, radius, coarser=2):
         [rad], at most 0.68.
     coarser : int
         Orders below the highest possible one. 2 gives 1.8 pixels for each cone and 16 to 64 times its area.
+    bridge : int
+        Ranges of a cone are joined across gaps of at most this many pixels: fewer scans of an index, more rows.
 
     Returns
     -------
@@ -161,7 +163,7 @@ def cover_cones(ra, dec, radius, coarser=2):
         sort = np.lexsort([pixel, which])
         which, pixel = which[sort], pixel[sort]
         first = np.ones(pixel.size, bool)
-        first[1:] = (pixel[1:] != pixel[:-1] + 1) | (which[1:] != which[:-1])
+        first[1:] = (pixel[1:] > pixel[:-1] + 1 + bridge) | (which[1:] != which[:-1])
         last = np.append(first[1:], True) if first.size else first
         found.append((rows[which[first]], _finest(pixel[first], int(order))[0], _finest(pixel[last], int(order))[1]))
     if not found:

@@ -123,6 +123,8 @@ def centres(pixel, order):
 def step(x, y, face, order):
     """Pixels at coordinates that may lie up to one face outside of their own; -1 where there is nothing."""
     nside = np.int64(1) << order
+    if not ((x | y) & ~(nside - 1)).any():  # the usual case: all stay on their faces
+        return join(x, y, face, order)
     side = 4 - (x < 0) + (x >= nside) - 3 * (y < 0) + 3 * (y >= nside)
     turn, across = TURNS[side, face >> 2], FACES[side, face]
     x, y = x & (nside - 1), y & (nside - 1)

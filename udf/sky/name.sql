@@ -35,4 +35,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION hven.object_name_ties() IS
-'The place of each Object, in the order of their ids, among Objects whose names truncate alike: what object.name_tie has to be.';
+'The place of each Object, in the order of their ids, among Objects whose names truncate alike: object.name_tie of a release. Objects found at night get the next place that is free.';
