@@ -76,6 +76,7 @@ def _real_night(data: Path, camera: str) -> None:
     console.print(f"{real_night.LEVEL1}: {alerts['dia_sources']} DiaSources, {alerts['alerts']} Alerts selected,"
                   f" {time.monotonic() - began:.0f} s in all")
     _show(console, real_night.RELEASE, OF_A_NIGHT)
+    _write_pages(console, real_night.LEVEL1)
 
 
 @contextmanager
@@ -120,6 +121,31 @@ def _simulated() -> None:
         f" {time.monotonic() - began:.0f} s in all"
     )
     _show(console, survey.DATABASE, QUERIES)
+    _write_pages(console, survey.DATABASE)
+
+
+def _write_pages(console, database: str) -> None:
+    """Write the report of the last night, and the page of the Object that was seen most often."""
+    from contextlib import closing
+
+    from db.connect import connect
+    from db.files import FileStore
+    from db.settings import hven_home
+    from pipelines.report import ask
+    from pipelines.report.nightly import last_night, nightly_report
+    from pipelines.report.object_page import object_page
+
+    folder = hven_home() / "pages"
+    folder.mkdir(exist_ok=True)
+    with closing(connect(database)) as session:
+        night = last_night(session)
+        pages = {f"report-{database}-{night}.html": nightly_report(session, night, f"{database}, night {night}")}
+        for object_id, in ask(session, "report_index", "seen_most").rows:
+            pages[f"object-{object_id}.html"] = object_page(session, FileStore(hven_home() / "files"), str(object_id))
+    console.print("Look at, in a browser:")
+    for name, page in pages.items():
+        (folder / name).write_text(page)
+        console.print(f"  {folder / name}", highlight=False, soft_wrap=True)
 
 
 def _show(console, database: str, queries: dict[str, str]) -> None:

@@ -28,6 +28,12 @@ def test_it_tells_what_happened(said):
     assert min(map(int, found.groups())) > 100
 
 
+def test_it_writes_the_pages_that_it_names(said):
+    pages = re.findall(r"^  (/\S+\.html)$", said, re.MULTILINE)
+    assert [Path(page).name.partition("-")[0] for page in pages] == ["report", "object"]
+    assert all("</html>" in Path(page).read_text() for page in pages)
+
+
 def test_each_query_that_it_suggests_has_rows(said):
     suggested = re.findall(r'\./hven sql (\S+) -c "(.+)"', said)
     assert len(suggested) == 3
