@@ -7,6 +7,7 @@ commands: dict[str, str] = {
     "get": "pipelines.cli.get:get",
     "jobs": "pipelines.cli.jobs:jobs",
     "refcat": "pipelines.cli.refcat:refcat",
+    "night": "pipelines.cli.night:night",
     "release": "pipelines.cli.release:release",
     "report": "pipelines.cli.report:report",
     "serve": "pipelines.cli.serve:serve",

@@ -10,8 +10,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
@@ -86,6 +86,19 @@ def run_pool(params: PoolParams, stop: Stop | None = None) -> None:
             _beat(slots)
             beaten = time.monotonic()
     _wind_down(slots, params.grace)
+
+
+@contextmanager
+def running(params: PoolParams) -> Iterator[threading.Thread]:
+    """Keep a pool at work beside the caller's own; at the end it finishes the jobs in hand."""
+    stop = Stop()
+    thread = threading.Thread(target=run_pool, args=(params, stop))
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop()
+        thread.join()
 
 
 def _child(params: PoolParams, pipe: Pipe, environment: dict[str, str]) -> None:

@@ -24,6 +24,7 @@ from db.connect import connect
 from db.files import FileStore
 from db.queue import CHANNEL, Fenced, Job
 from pipelines.productions import alert, bootstrap, release, release_difference, release_sky
+from pipelines.productions.predict import predict
 from pipelines.productions.template import make_template
 
 POLL = 2.0  # seconds without a wake-up after which the queues are looked at all the same
@@ -51,6 +52,7 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
+    "predict": Kind(predict, seconds=60),
     "detector": Kind(alert.process_detector),
     "associate": Kind(alert.associate, seconds=120),
     "dark": Kind(bootstrap.dark),

@@ -1,4 +1,4 @@
-"""The live view of `hven jobs tail`."""
+"""The live views of `hven jobs tail` and `hven night status`."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,6 +9,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from db.queries import queries
+
+NIGHT = {
+    "states": "Night {night}: Visits", "backlog": "Waiting for association",
+    "latency": "Alerts: shutter close to outbox", "troubles": "Conditions",
+}
+"""Queries of the night's view, and the titles of their tables."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,19 @@ def picture(view: View) -> Group:
     for written, job_id, _, key, attempt, state, reason in view.failures:
         failures.add_row(f"{written:%H:%M:%S}", str(job_id), key, str(attempt), state, reason)
     return Group(productions, work, failures)
+
+
+def night_picture(session: Connection, night: int) -> Group:
+    """Return a night's Visits, backlog, latency and troubles as tables."""
+    tables = []
+    with session.cursor() as cursor:
+        for name, title in NIGHT.items():
+            cursor.execute(queries("live")[name], {"night": night})
+            table = _table(title.format(night=night), *(column.name.replace("_", " ") for column in cursor.description))
+            for row in cursor:
+                table.add_row(*("–" if value is None else str(value) for value in row))
+            tables.append(table)
+    return Group(*tables)
 
 
 def _table(title: str, *names: str) -> Table:

@@ -1,6 +1,6 @@
 """The steps of one detector of one Visit, in order: raw frames in, calibrated exposure and difference out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from pipelines.image import Exposure
 from pipelines.instruments import Instrument
+from pipelines.productions import signature
 from pipelines.steps.acquire import read_raw
 from pipelines.steps.background import subtract_background
 from pipelines.steps.dark import subtract_dark
@@ -21,10 +22,11 @@ from pipelines.steps.peaks import find_peaks, score_image
 from pipelines.steps.pointsource import fit_sources, weights
 from pipelines.steps.psf import fit_psf
 from pipelines.steps.refcat import tycho2
+from pipelines.steps.snaps import combine_snaps, flag_cosmic_rays
 from pipelines.steps.subtract import SubtractParams, subtract
 from pipelines.steps.variance import scale_variance, to_electrons
 from pipelines.steps.warp import warp
-from pipelines.steps.wcs import WcsParams, fit_wcs, solve_blind
+from pipelines.steps.wcs import WcsParams, fit_wcs, nominal_wcs, solve_blind
 from pipelines.steps.zeropoint import fit_zeropoint
 
 Lookup = Callable[[float, float, float], np.ndarray]
@@ -57,6 +59,36 @@ class DetectorParams:
             KernelParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2)), mismatch=0.06
         )
     )
+
+
+FINE_PIXELS = 0.5  # arcsec, below which stars are several pixels wide
+
+
+def parameters(camera: Instrument) -> DetectorParams:
+    """Return the parameters for a camera: stars of fine pixels are wide, and headers of such cameras point well."""
+    if camera.pixel_scale > FINE_PIXELS:
+        return DetectorParams()
+    return DetectorParams(fwhm=4.0, reference_radius_deg=0.25, wcs=WcsParams(), subtraction=SubtractParams())
+
+
+def calibrate_snaps(
+    raws: Sequence[Path], camera: Instrument, number: int, masters: signature.Masters,
+    reference: Lookup,
+) -> tuple[Exposure, np.ndarray, Exposure]:
+    """Return the calibrated sum of a Visit's Snaps, its detections, and the first Snap minus the second.
+
+    What sets the Snaps apart holds neither template nor sky; it has the sum's PSF, WCS and calibration.
+    """
+    params = parameters(camera)
+    snaps = flag_cosmic_rays([signature.remove_signature(raw, camera, number, masters) for raw in raws])
+    exposure, _ = subtract_background(combine_snaps(snaps))
+    exposure, _ = scale_variance(exposure)
+    found = detect(exposure, fwhm=params.fwhm)
+    exposure, _ = fit_psf(exposure, found)
+    exposure = recalibrate(exposure.with_(wcs=nominal_wcs(exposure.observation, camera)), found, params, reference)
+    apart = snaps[0].pixels.image - sum(snap.pixels.image for snap in snaps[1:])
+    apart, _ = subtract_background(exposure.with_image(apart, "snaps: first minus second"))
+    return exposure, found, apart
 
 
 def remove_signature(raw: Path, camera: Instrument, number: int) -> Exposure:

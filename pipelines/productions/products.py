@@ -145,8 +145,8 @@ def _recreate(connection: Connection, store: FileStore, recipe: dict, recorded: 
         )
     with connection, connection.cursor() as cursor:
         sources = alert.inputs(cursor, recipe["production_id"], recipe["parameters"])
-    exposure, _, difference, *_ = alert.make_images(connection, store, sources, recipe["detector_id"])
-    stored = store.put(exposure_bytes(exposure if recipe["kind"] == "calibrated" else difference))
+    images = alert.make_images(connection, store, sources, recipe["detector_id"])
+    stored = store.put(exposure_bytes(images.calibrated if recipe["kind"] == "calibrated" else images.difference))
     if recorded and stored.sha256 != recorded:
         raise ProductError(
             f"get: {what} made again is {stored.sha256.hex()}, and it was {recorded.hex()}",

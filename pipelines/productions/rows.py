@@ -1,6 +1,6 @@
 """Measurements and exposures as rows: ids, links and times put to what the steps measured."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import healpy
 import numpy as np
@@ -37,6 +37,27 @@ def exposure_row(exposure: Exposure, kind: str, visit: dict, detector: int, job_
         "zeropoint": float(exposure.photo_calib.zeropoint),
         "sky_noise": float(np.sqrt(np.median(variance[np.isfinite(variance)]))), "file_id": None, "job_id": job_id,
     }
+
+
+def snap_rows(difference: dict, times: Sequence[float]) -> list[dict]:
+    """Return the rows of `exposure` of each Snap's difference, whose pixels are kept in the Visit's only.
+
+    Parameters
+    ----------
+    difference : dict
+        The row of the Visit's.
+    times : sequence of float
+        Midpoints of the Snaps (TAI, MJD); a Visit of one Snap has no row but its own.
+    """
+    if len(times) < 2:
+        return []
+    return [
+        difference | {
+            "exposure_id": difference["exposure_id"] | number << 2, "snap": number, "midpoint_tai": time,
+            "exposure_time": difference["exposure_time"] / len(times), "file_id": None,
+        }
+        for number, time in enumerate(times, 1)
+    ]
 
 
 def measurement_rows(measured: np.ndarray, id_name: str, exposure: dict, release: int) -> dict:

@@ -10,6 +10,7 @@ from astropy.time import Time
 
 from pipelines.image import write_exposure
 from pipelines.instruments import Instrument
+from pipelines.mops.kepler import elements_of
 from pipelines.simulate import camera as cameras
 from pipelines.simulate import exposures, visits
 from pipelines.simulate.scene import Scene, SceneParameters, magnitude
@@ -186,4 +187,14 @@ def write_field(folder: Path, scene: Scene, visit: Visit, *, ratio=1.0) -> list[
     tables["asteroids"]["flux"] = scene.asteroid_flux
     hdus = [fits.PrimaryHDU(), *(fits.BinTableHDU(table, name=name) for name, table in tables.items())]
     fits.HDUList(hdus).writeto(folder / "truth.fits", overwrite=True)
+    orbit_table(scene).write(folder / "orbits.fits", overwrite=True)
     return paths
+
+
+def orbit_table(scene: Scene) -> Table:
+    """Return name, epoch and cometary elements of the scene's asteroids."""
+    epoch, asteroids = scene.parameters.epoch, scene.asteroids
+    table = Table(elements_of(asteroids["position"], asteroids["velocity"], epoch))
+    table["name"] = [f"simulated {number}" for number in range(len(asteroids))]
+    table["epoch_tai"] = np.full(len(asteroids), epoch)
+    return table

@@ -36,6 +36,13 @@ DIA_SOURCE = np.dtype([
     ("reliability", "f4"), ("reliability_version", "i2"),
 ])  # fmt: skip
 """Rows as the catalogue's tables of these names have them; NaN where something was not measured."""
+SNAP = np.dtype([
+    ("snap", "i2"), ("x", "f4"), ("y", "f4"), ("psf_flux", "f4"), ("psf_flux_err", "f4"), ("snr", "f4"),
+    ("psf_flux_flag", "?"), ("cosmic_ray_like", "?"),
+    *((f"pixel_flag_{name}", "?") for name in ("bad", "saturated", "cosmic_ray", "edge")),
+])  # fmt: skip
+RAY_SHARE, RAY_SIGMA = 0.5, 5.0
+"""A Snap's flux is a cosmic ray's if it differs from the Visit's by more than this share, and so many sigma."""
 FORCED = np.dtype([
     ("ra", "f8"), ("dec", "f8"), ("x", "f4"), ("y", "f4"), ("psf_flux", "f4"), ("psf_flux_err", "f4"),
     ("psf_flux_flag", "?"),
@@ -157,6 +164,43 @@ def set_pixel_flags(rows, pixels, x, y, half):
     rows["pixel_flag_edge"] |= near_border
     if "pixel_flag_saturated_center" in rows.dtype.names:
         rows["pixel_flag_saturated_center"] = (_joined(pixels.mask, x, y, 1) & bits("SAT", "SAT_TEMPLATE")) != 0
+
+
+def measure_snaps(dia_sources, apart):
+    """Split the fluxes of a Visit's DiaSources between its two Snaps.
+
+    The Visit's flux density F comes from the sum of both, half their difference G from the first Snap minus the
+    second, where the template is gone; the Snaps have F + G and F − G. Sum and difference of two images of the same
+    noise are independent.
+
+    Parameters
+    ----------
+    dia_sources : ndarray of DIA_SOURCE
+    apart : Exposure
+        First Snap minus the second, with PSF and PhotoCalib of their sum.
+
+    Returns
+    -------
+    list of two ndarrays of SNAP, each as long as `dia_sources`
+    """
+    x, y = dia_sources["x"], dia_sources["y"]
+    flux, error = forced_flux(apart.pixels.image, weights(apart.pixels), apart.psf, x, y)
+    factor = apart.photo_calib.nanojansky_per_count
+    total, half = dia_sources["psf_flux"], flux * factor
+    ray = (np.abs(half) > RAY_SHARE * np.abs(total)) & (np.abs(half) > RAY_SIGMA * error * factor)
+    snaps = []
+    for number, sign in ((1, 1), (2, -1)):
+        rows = np.zeros(len(dia_sources), SNAP)
+        rows["snap"], rows["x"], rows["y"] = number, x, y
+        rows["psf_flux"] = total + sign * half
+        rows["psf_flux_err"] = np.hypot(dia_sources["psf_flux_err"], error * factor)
+        rows["snr"] = rows["psf_flux"] / rows["psf_flux_err"]
+        rows["psf_flux_flag"] = dia_sources["psf_flux_flag"] | ~np.isfinite(rows["psf_flux"])
+        rows["cosmic_ray_like"] = ray & (sign * half * np.sign(total) > 0)
+        for name in ("bad", "saturated", "cosmic_ray", "edge"):
+            rows[f"pixel_flag_{name}"] = dia_sources[f"pixel_flag_{name}"]
+        snaps.append(rows)
+    return snaps
 
 
 def _joined(mask, x, y, half):

@@ -1,0 +1,217 @@
+"""A live night: frames are taken in as they come, workers process them, and in the end the night is closed."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg2.extensions import connection as Connection
+
+from db import queue
+from db.connect import connect
+from db.errors import HvenError
+from db.files import FileStore
+from db.queries import queries
+from db.queue import NewJob
+from pipelines.instruments import Instrument, instrument
+from pipelines.pool import PoolParams, running
+from pipelines.productions.alert import second_pass
+from pipelines.productions.ingest import Complete, ingest, visit_jobs
+from pipelines.report.nightly import nightly_report
+from pipelines.worker import work
+
+ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz", ".fits.fz")
+PERIOD = 0.2  # seconds between two looks at a folder
+TEND = 5.0  # seconds between two looks for Visits whose frames don't come
+OVERDUE = 120.0  # seconds after its shutter closed that a Visit may lack frames
+SWEPT = ("object", "object_flux", "object_moved", "force_list", "outbox", "visit", "staging.dia_source",
+         "staging.dia_source_snap", "staging.forced_dia_source", "queue.job")
+"""Tables that a night updates or empties."""
+
+
+class NoNight(HvenError):
+    """There is no production to take frames in for."""
+
+    exit_status = 7
+
+
+class NotClosed(HvenError):
+    """Jobs of the night are still to be done."""
+
+    exit_status = 7
+
+
+@dataclass(frozen=True)
+class Night:
+    """A production that is under way: its number, its camera and where its files lie."""
+
+    database: str
+    production_id: int
+    camera: Instrument
+    store: FileStore
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A file that was taken in, with its Visit; or that could not be, with the reason."""
+
+    path: Path
+    visit_id: int | None = None
+    reason: str = ""
+
+
+def find_night(database: str, store: FileStore, name: str = "night", camera: str | None = None) -> Night:
+    """Return the running production of a name; its camera is the production's own unless another is named.
+
+    Raises
+    ------
+    NoNight
+    """
+    with closing(connect(database)) as connection, connection.cursor() as cursor:
+        cursor.execute(queries("live")["production"], {"name": name})
+        found = cursor.fetchone()
+    if found is None:
+        raise NoNight(f"night: {database} has no running production {name!r}", "begin one: hven night prepare")
+    production_id, parameters = found
+    return Night(database, production_id, instrument(camera or parameters["instrument"]), store)
+
+
+def arrivals(folder: Path, seen: set[tuple]) -> list[Path]:
+    """Return the frames of a folder that are not in `seen`, oldest first, and add them to it.
+
+    Names that begin with a dot or end otherwise than FITS files do are still being written. A file that changes
+    comes again.
+    """
+    found = []
+    for entry in os.scandir(folder):
+        if entry.name.startswith(".") or not entry.name.lower().endswith(ENDINGS):
+            continue
+        status = entry.stat()
+        key = (entry.name, status.st_size, status.st_mtime_ns)
+        if key not in seen:
+            seen.add(key)
+            found.append((status.st_mtime_ns, entry.name))
+    return [folder / name for _, name in sorted(found)]
+
+
+def take_in(
+    night: Night, folder: Path, *, watch: Callable[[], bool] = lambda: False,
+    jobs: Callable[[Complete], list[NewJob]] = visit_jobs,
+) -> Iterator[Frame]:
+    """Take in the frames of a folder, then those that come while `watch` says so; yield each.
+
+    A frame that can't be read is told, and the night goes on.
+    """
+    seen: set[tuple] = set()
+    with closing(connect(night.database)) as connection:
+        tended = time.monotonic()
+        while True:
+            new = arrivals(folder, seen)
+            for path in new:
+                yield _take_in(connection, night, path, jobs)
+            if not new and not watch():
+                return
+            if time.monotonic() - tended > TEND:
+                tended = time.monotonic()
+                _run(connection, "overdue", patience=OVERDUE, night=None)
+            if not new:
+                time.sleep(PERIOD)
+
+
+def _take_in(connection: Connection, night: Night, path: Path, jobs: Callable) -> Frame:
+    try:
+        return Frame(path, ingest(connection, night.store, path, night.camera, night.production_id, jobs=jobs))
+    except (HvenError, FileNotFoundError) as error:
+        connection.rollback()
+        return Frame(path, reason=str(error))
+
+
+def run(night: Night, workers: int, *, stay: Callable[[], bool] = lambda: False) -> int:
+    """Keep workers at the night's jobs until none is left, and as long as `stay` says so; return how many are dead."""
+    params = PoolParams({night.database: 1.0}, night.store.root, workers)
+    with closing(connect(night.database)) as connection, running(params) as pool:
+        connection.autocommit = True
+        while pool.is_alive() and (_left(connection, night) or stay()):
+            pool.join(1.0)
+        with connection.cursor() as cursor:
+            return queue.counts(cursor, night.production_id).get("dead", 0)
+
+
+def _left(connection: Connection, night: Night) -> int:
+    with connection.cursor() as cursor:
+        queue.tend(cursor)
+        cursor.execute(queries("live")["left_to_do"], {"production_id": night.production_id})
+        return cursor.fetchone()[0]
+
+
+def close(night: Night, number: int, report: Path) -> Iterator[str]:
+    """Close a night: what is late is associated, doubles are merged, tables swept, the report written; tell each.
+
+    Parameters
+    ----------
+    number : int
+        MJD of local noon − 50000.
+    report : Path
+        The file to write.
+
+    Raises
+    ------
+    NotClosed
+        Jobs are still to be done.
+    """
+    with closing(connect(night.database)) as connection:
+        yield from _settle(connection, night, number)
+        begin = _run(connection, "begin_of_night", night=number)[0][0]
+        merged = _run(connection, "deduplicate", since_tai=begin)[0][0]
+        yield f"{merged['merged']} of {merged['suspects']} new Objects merged with their doubles"
+        yield f"{len(_run(connection, 'reindex_moved'))} Objects indexed where they are now"
+        yield f"{len(_run(connection, 'close_visits', night=number))} Visits closed"
+        _sweep(connection)
+        yield f"{len(SWEPT)} tables swept"
+        late = _run(connection, "late_telemetry", night=number)
+        yield f"telemetry: {_telemetry(late)}"
+        report.write_text(nightly_report(connection, number, f"{night.database}, night {number}"))
+        yield f"report: {report}"
+
+
+def _settle(connection: Connection, night: Night, number: int) -> Iterator[str]:
+    """Bring every Visit of the night to an end: associated, or failed with a condition."""
+    values = {"night": number, "production_id": night.production_id, "patience": 0.0}
+    for query, told in (("overdue", "Visits lack frames"), ("blame_detectors", "raw exposures of detectors that died")):
+        yield f"{len(_run(connection, query, **values))} {told}"
+    _run(connection, "stop_waiting", **values)
+    late = [visit_id for (visit_id,) in _run(connection, "left_over", **values)]
+    with connection, connection.cursor() as cursor:
+        queue.enqueue(cursor, night.production_id, [second_pass(visit_id, "close") for visit_id in late])
+    work({night.database: 1.0}, night.store, until_idle=True)
+    if left := _left(connection, night):
+        connection.rollback()
+        raise NotClosed(f"night: {left} jobs of night {number} are still to be done", "hven night run, then close")
+    yield f"{len(late)} Visits associated once more with what was late"
+    yield f"{len(_run(connection, 'give_up', **values))} Visits could not be associated"
+
+
+def _run(connection: Connection, query: str, **values) -> list[tuple]:
+    """Run a statement in a transaction of its own; return its rows."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(queries("live")[query], values)
+        return cursor.fetchall()
+
+
+def _sweep(connection: Connection) -> None:
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            for table in SWEPT:
+                cursor.execute(f"VACUUM (ANALYZE) {table}")
+    finally:
+        connection.autocommit = False
+
+
+def _telemetry(late: list[tuple]) -> str:
+    if not late:
+        return "complete to the end of the night"
+    named = ", ".join(f"{name} to MJD {reach:.4f}" if reach else f"{name} not at all" for name, reach in late)
+    return f"not complete ({named}); `hven efd sync` copies the rest"
