@@ -185,8 +185,9 @@ def inputs(cursor, production_id: int, parameters: Mapping) -> Inputs:
     common = {role: settings[role] for role in ("template", "dark") if settings.get(role)}
     own = settings["files"].get(place) if "files" in settings else common
     if not own:
+        known = ", ".join(settings.get("files", {})) or "none"
         raise NoTemplate(
-            f"detector got band and detector {place}; the production has files for {', '.join(settings.get('files', {})) or 'none'}",
+            f"detector got band and detector {place}; the production has files for {known}",
             "prepare the field in this band: hven night prepare",
         )
     own = {role: bytes.fromhex(sha256) for role, sha256 in own.items()}

@@ -54,7 +54,7 @@ def read_raw(path, instrument, detector=0):
                 )
                 for a in instrument.detector(detector).amplifiers
             ]
-    except (OSError, IndexError, TypeError) as error:
+    except (OSError, IndexError, TypeError, ValueError) as error:
         raise DamagedFile(
             f"read_raw got {name}, which is no readable raw file of {instrument.name} ({error})",
             "fetch the file again and compare its sha256 with the archive's",

@@ -18,6 +18,8 @@ BENCHMARKS = {
     "checksum": "How fast a table is digested to be compared with another",
     "import": "How fast users' files become tables, what that takes, and how fast those are joined",
     "queue": "How fast jobs are claimed and finished, and what a long queue costs",
+    "night": "How soon Alerts leave after the shutter closed, in a live night of simulated frames",
+    "report": "How long the report of a night of 1,000 Visits takes",
     "alerts": "How fast the Alerts of a Visit are packed, archived and offered, and whether all are valid",
 }
 """Name of a module here → what it measures.
