@@ -28,7 +28,8 @@ NIGHT = "level1_live"
 def sky(tmp_path_factory):
     """A folder as `hven simulate` writes it, and its scene; one Visit is behind clouds, the supernova fades soon."""
     folder = tmp_path_factory.mktemp("sky")
-    scene, plan = simulate_night(CAMERA, seed=5, visits=VISITS, supernova=19.0, asteroids=300)
+    made = {"visits": VISITS, "supernova": 19.0, "asteroids": 300, "galaxies": 6000}
+    scene, plan = simulate_night(CAMERA, seed=7, **made)
     transients = scene.transients.copy()
     transients["decay"][0] = transients["rise"][0] / 4
     scene = scene.with_(transients=transients)
