@@ -19,10 +19,10 @@ from pipelines.instruments import Instrument, instrument
 from pipelines.pool import PoolParams, running
 from pipelines.productions.alert import second_pass
 from pipelines.productions.ingest import Complete, ingest, visit_jobs
+from pipelines.real_night import ENDINGS
 from pipelines.report.nightly import nightly_report
 from pipelines.worker import work
 
-ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz", ".fits.fz")
 PERIOD = 0.2  # seconds between two looks at a folder
 TEND = 5.0  # seconds between two looks for Visits whose frames don't come
 OVERDUE = 120.0  # seconds after its shutter closed that a Visit may lack frames

@@ -1,8 +1,7 @@
 """A folder of raw frames as a survey's first night: a bootstrap release is made of them, then the night runs on it."""
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +16,9 @@ from db.queries import queries
 from db.queue import Production
 from db.software import software
 from pipelines.instruments import Instrument
-from pipelines.pool import PoolParams, run_pool
+from pipelines.pool import PoolParams, running
 from pipelines.productions import bootstrap
 from pipelines.productions.ingest import ingest
-from pipelines.worker import Stop
 
 RELEASE = "bootstrap_demo"
 LEVEL1 = "level1_demo"
@@ -127,7 +125,8 @@ def _production(connection, kind: str, name: str, settings: dict) -> int:
 
 def _run(night: RealNight, database: str, production: int, phase: str, progress: Progress) -> None:
     """Keep workers at a production until none of its jobs is left to do."""
-    with closing(connect(database)) as connection, _workers(night, database) as pool:
+    workers = PoolParams({database: 1.0}, night.store, night.workers)
+    with closing(connect(database)) as connection, running(workers) as pool:
         connection.autocommit = True
         while pool.is_alive():
             with connection.cursor() as cursor:
@@ -143,15 +142,3 @@ def _run(night: RealNight, database: str, production: int, phase: str, progress:
             f"demo: {sum(counts.values()) - done} jobs of {phase} in {database} were not done",
             f"`hven jobs list -d {database}` says why",
         )
-
-
-@contextmanager
-def _workers(night: RealNight, database: str) -> Iterator[threading.Thread]:
-    stop = Stop()
-    pool = threading.Thread(target=run_pool, args=(PoolParams({database: 1.0}, night.store, night.workers), stop))
-    pool.start()
-    try:
-        yield pool
-    finally:
-        stop()
-        pool.join()

@@ -32,15 +32,14 @@ ORDER BY moving_object_id
 -- pointing: where and when a Visit looks
 SELECT ra, dec, midpoint_tai FROM visit WHERE visit_id = %(visit_id)s
 
--- clear_predictions: what an earlier attempt predicted, unless something was matched to it
-DELETE FROM predicted_position WHERE visit_id = %(visit_id)s AND dia_source_id IS NULL
-
 -- save_predictions: where MovingObjects are in a Visit
 INSERT INTO predicted_position (visit_id, moving_object_id, ra, dec, ra_err, dec_err, ra_dec_cov, ra_rate, dec_rate)
 SELECT %(visit_id)s, p.id, p.ra, p.dec, p.err, p.err, CASE WHEN p.err IS NOT NULL THEN 0 END, p.ra_rate, p.dec_rate
 FROM unnest(%(ids)s::bigint[], %(ra)s::float8[], %(dec)s::float8[], %(err)s::real[], %(ra_rate)s::real[],
             %(dec_rate)s::real[]) AS p (id, ra, dec, err, ra_rate, dec_rate)
-ON CONFLICT (visit_id, moving_object_id) DO NOTHING
+ON CONFLICT (visit_id, moving_object_id) DO UPDATE SET
+    ra = excluded.ra, dec = excluded.dec, ra_err = excluded.ra_err, dec_err = excluded.dec_err,
+    ra_dec_cov = excluded.ra_dec_cov, ra_rate = excluded.ra_rate, dec_rate = excluded.dec_rate
 
 -- predicted: MovingObjects predicted in a Visit
 SELECT moving_object_id, ra, dec FROM predicted_position WHERE visit_id = %(visit_id)s ORDER BY moving_object_id

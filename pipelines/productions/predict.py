@@ -21,7 +21,6 @@ def predict(connection: Connection, _store: FileStore, job: Job) -> None:
         rows = cursor.fetchall()
         predicted = places(rows, (ra, dec), tai) if rows and ra is not None else {"ids": []}
         queue.fence(cursor, job)
-        cursor.execute(queries("live")["clear_predictions"], job.parameters)
         if predicted["ids"]:
             cursor.execute(queries("live")["save_predictions"], predicted | job.parameters)
         queue.finish(cursor, job, {"orbits": len(rows), "predicted": len(predicted["ids"])})
