@@ -44,10 +44,10 @@ class Complete:
 def visit_jobs(visit: Complete) -> list[NewJob]:
     """Return the jobs of a Visit: predictions, its detectors, then association."""
     parameters, name = {"visit_id": visit.visit_id}, f"visit {visit.visit_id}"
-    predicted = NewJob("predict", f"{name} predict", parameters, priority=2, max_attempts=3)
+    predicted = NewJob("predict", f"{name} predict", parameters, priority=2)
     measured = [
         NewJob("detector", f"{name} detector {detector.number}", parameters | {"detector_id": detector.number},
-               requires=[predicted.key], deadline=visit.run_by, max_attempts=3)
+               requires=[predicted.key], deadline=visit.run_by)
         for detector in visit.camera.detectors
     ]
     # Later Visits come later: priority would not keep that order among equals, the key's age does.
