@@ -208,7 +208,7 @@ def _joined(mask, x, y, half):
     offset = np.arange(-half, half + 1)
     rows = (np.rint(y).astype(int)[:, None, None] + offset[:, None]).clip(0, mask.shape[0] - 1)
     columns = (np.rint(x).astype(int)[:, None, None] + offset).clip(0, mask.shape[1] - 1)
-    return np.bitwise_or.reduce(mask[rows, columns].reshape(len(x), -1), axis=1)
+    return np.bitwise_or.reduce(mask[rows, columns], axis=(1, 2))
 
 
 def force_photometry(exposure, ra, dec):
