@@ -15,9 +15,12 @@ import click
               " difference, the default, difference_1 (of a Snap), science or template.")
 @click.option("--band", help="Of the exposure that a cutout comes from. Default any.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write. Default stdout.")
+@click.option("--stages", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
+              help="Draw every stage of the exposure's detector as PNG, from the raw Snaps to the difference.")
 @click.option("--store", type=click.Path(path_type=Path), help="Root of the file store. Default $HVEN_HOME/files.")
 def get(
-    what: tuple[str, ...], database: str, kind: str | None, band: str | None, output: Path | None, store: Path | None
+    what: tuple[str, ...], database: str, kind: str | None, band: str | None, output: Path | None, stages: Path | None,
+    store: Path | None,
 ) -> None:
     """Write an exposure by its id, a file by its sha256 or name, a stamp, or a square round RA, DEC [deg].
 
@@ -30,10 +33,15 @@ def get(
     from db.settings import hven_home
     from pipelines.productions import products
 
-    if output is None and sys.stdout.isatty():
+    if stages is None and output is None and sys.stdout.isatty():
         raise click.UsageError("this is a binary file: give --output FILE, or redirect the output")
     files = FileStore(store or hven_home() / "files")
     with closing(connect(database)) as session:
+        if stages is not None:
+            if len(what) != 1 or not what[0].isdigit():
+                raise click.UsageError(f"--stages needs one exposure_id, got {' '.join(what)}")
+            click.echo("\n".join(str(path) for path in products.draw(session, files, int(what[0]), stages)))
+            return
         if what[0] == "cutout":
             ra, dec, size = _numbers(what[1:])
             chosen = {"kind": kind or "calibrated", "band": band}

@@ -11,6 +11,7 @@ from pipelines.image.varying import VaryingImage, polynomial
 
 TAPS = taps(4.0)  # between the model's samples; `oversampling_for` keeps stars about that wide
 LOBES = TAPS.shape[1] // 2
+STEP = 0.05  # samples, of the weights' numerical derivative
 
 
 def oversampling_for(fwhm):
@@ -19,61 +20,105 @@ def oversampling_for(fwhm):
 
 
 @numba.njit(cache=True)
-def sample_model(model, oversampling, dx, dy, out):
-    """Sample a model centred on its middle at the pixels of `out`, the star at (dx, dy) from its centre.
-
-    `out` is (s, s) with the model ≥ (s + 2 LOBES) × oversampling wide; |dx|, |dy| ≤ 0.5 pixel.
-    """
-    size = out.shape[0]
-    middle = model.shape[0] // 2
-    wx = np.empty(2 * LOBES)
-    wy = np.empty(2 * LOBES)
-    start_x = middle - (size // 2 + dx) * oversampling
-    start_y = middle - (size // 2 + dy) * oversampling
-    ix, iy = int(np.floor(start_x)), int(np.floor(start_y))
-    weights_at(TAPS, start_x - ix, wx)
-    weights_at(TAPS, start_y - iy, wy)
-    rows = np.empty((size, model.shape[1]))
-    for j in range(size):
-        for i in range(model.shape[1]):
-            total = 0.0
-            for k in range(2 * LOBES):
-                row = iy + j * oversampling + k - (LOBES - 1)
-                if 0 <= row < model.shape[0]:
-                    total += wy[k] * model[row, i]
-            rows[j, i] = total
-    for j in range(size):
-        for i in range(size):
-            total = 0.0
-            for k in range(2 * LOBES):
-                column = ix + i * oversampling + k - (LOBES - 1)
-                if 0 <= column < model.shape[1]:
-                    total += wx[k] * rows[j, column]
-            out[j, i] = total
+def _start(m, size, oversampling, shift, weights):
+    """Fill the weights along one axis; return the model's sample that the first pixel's first weight takes."""
+    start = m // 2 - (size // 2 + shift) * oversampling
+    first = int(np.floor(start))
+    weights_at(TAPS, start - first, weights)
+    return first - (LOBES - 1)
 
 
 @numba.njit(cache=True)
+def _within(offset, oversampling, size, m):
+    """Return the range of pixels i for which the sample offset + i × oversampling exists."""
+    return max(0, -(offset // oversampling)), min(size, (m - 1 - offset) // oversampling + 1)
+
+
+@numba.njit(cache=True, fastmath=True)
+def sample_model(model, oversampling, dx, dy, out):
+    """Sample a model centred on its middle at the pixels of `out`, the star at (dx, dy) from its centre.
+
+    |dx|, |dy| ≤ 0.5 pixel; beyond its samples the model is zero.
+    """
+    size, m = out.shape[0], model.shape[0]
+    wx, wy = np.empty(2 * LOBES), np.empty(2 * LOBES)
+    first_x = _start(m, size, oversampling, dx, wx)
+    first_y = _start(m, size, oversampling, dy, wy)
+    line = np.empty(m)
+    for j in range(size):
+        line[:] = 0.0
+        out[j] = 0.0
+        for k in range(2 * LOBES):
+            row = first_y + j * oversampling + k
+            if 0 <= row < m:
+                for i in range(m):
+                    line[i] += wy[k] * model[row, i]
+        for k in range(2 * LOBES):
+            low, high = _within(first_x + k, oversampling, size, m)
+            for i in range(low, high):
+                out[j, i] += wx[k] * line[first_x + k + i * oversampling]
+
+
+@numba.njit(cache=True)
+def _slopes(m, size, oversampling, shift, slopes):
+    """Fill the derivatives of `_start`'s weights by the shift."""
+    start = m // 2 - (size // 2 + shift) * oversampling
+    part = start - np.floor(start)
+    low, high = max(part - STEP, 0.0), min(part + STEP, 1.0)
+    other = np.empty(len(slopes))
+    weights_at(TAPS, high, slopes)
+    weights_at(TAPS, low, other)
+    slopes[:] = (other - slopes) * (oversampling / (high - low))
+
+
+@numba.njit(cache=True, fastmath=True)
+def sample_gradient(model, oversampling, dx, dy, out):
+    """Fill out (3, s, s) with what `sample_model` gives and its derivatives by dx and dy."""
+    size, m = out.shape[1], model.shape[0]
+    weights = np.empty((4, 2 * LOBES))  # along x, along y, and their slopes
+    first_x = _start(m, size, oversampling, dx, weights[0])
+    first_y = _start(m, size, oversampling, dy, weights[1])
+    _slopes(m, size, oversampling, dx, weights[2])
+    _slopes(m, size, oversampling, dy, weights[3])
+    line, slope = np.empty(m), np.empty(m)
+    for j in range(size):
+        line[:] = 0.0
+        slope[:] = 0.0
+        out[:, j] = 0.0
+        for k in range(2 * LOBES):
+            row = first_y + j * oversampling + k
+            if 0 <= row < m:
+                for i in range(m):
+                    line[i] += weights[1, k] * model[row, i]
+                    slope[i] += weights[3, k] * model[row, i]
+        for k in range(2 * LOBES):
+            low, high = _within(first_x + k, oversampling, size, m)
+            for i in range(low, high):
+                at = first_x + k + i * oversampling
+                out[0, j, i] += weights[0, k] * line[at]
+                out[1, j, i] += weights[2, k] * line[at]
+                out[2, j, i] += weights[0, k] * slope[at]
+
+
+@numba.njit(cache=True, fastmath=True)
 def spread_stamp(stamp, oversampling, dx, dy, model):
     """Add to `model` the adjoint of `sample_model`: each pixel's value goes to the samples it came from."""
     size, m = stamp.shape[0], model.shape[0]
     wx, wy = np.empty(2 * LOBES), np.empty(2 * LOBES)
-    start_x = m // 2 - (size // 2 + dx) * oversampling
-    start_y = m // 2 - (size // 2 + dy) * oversampling
-    ix, iy = int(np.floor(start_x)), int(np.floor(start_y))
-    weights_at(TAPS, start_x - ix, wx)
-    weights_at(TAPS, start_y - iy, wy)
+    first_x = _start(m, size, oversampling, dx, wx)
+    first_y = _start(m, size, oversampling, dy, wy)
     line = np.empty(m)
     for j in range(size):
         line[:] = 0.0
-        for i in range(size):
-            for k in range(2 * LOBES):
-                column = ix + i * oversampling + k - (LOBES - 1)
-                if 0 <= column < m:
-                    line[column] += wx[k] * stamp[j, i]
         for k in range(2 * LOBES):
-            row = iy + j * oversampling + k - (LOBES - 1)
+            low, high = _within(first_x + k, oversampling, size, m)
+            for i in range(low, high):
+                line[first_x + k + i * oversampling] += wx[k] * stamp[j, i]
+        for k in range(2 * LOBES):
+            row = first_y + j * oversampling + k
             if 0 <= row < m:
-                model[row] += wy[k] * line
+                for i in range(m):
+                    model[row, i] += wy[k] * line[i]
 
 
 @numba.njit(cache=True)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs import WCS, FITSFixedWarning, Sip
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,14 @@ class Wcs:
         wcs.wcs.crpix = [x + 1, y + 1]
         wcs.wcs.cd = cd
         return cls.from_astropy(wcs)
+
+    def shifted(self, dx, dy):
+        """Return the projection of an image that is this one's moved by (dx, dy) pixels."""
+        wcs = self.astropy.deepcopy()
+        wcs.wcs.crpix = wcs.wcs.crpix + [dx, dy]
+        if wcs.sip is not None:
+            wcs.sip = Sip(wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, wcs.wcs.crpix)
+        return Wcs.from_astropy(wcs)
 
     @property
     def header(self):

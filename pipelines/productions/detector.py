@@ -13,19 +13,21 @@ from pipelines.steps.acquire import read_raw
 from pipelines.steps.background import subtract_background
 from pipelines.steps.dark import subtract_dark
 from pipelines.steps.decorrelate import decorrelate
-from pipelines.steps.detect import detect
+from pipelines.steps.detect import detect, guess_fwhm
 from pipelines.steps.interpolate import fill_saturated
 from pipelines.steps.kernel import KernelParams
 from pipelines.steps.measure import measure_dia_sources, measure_sources
 from pipelines.steps.overscan import assemble_detector, subtract_overscan
 from pipelines.steps.peaks import find_peaks, score_image
+from pipelines.steps.pointing import align
 from pipelines.steps.pointsource import fit_sources, weights
-from pipelines.steps.psf import fit_psf
+from pipelines.steps.psf import centre, fit_psf
 from pipelines.steps.refcat import tycho2
+from pipelines.steps.registration import registration
 from pipelines.steps.snaps import combine_snaps, flag_cosmic_rays
 from pipelines.steps.subtract import SubtractParams, subtract
-from pipelines.steps.variance import scale_variance, to_electrons
-from pipelines.steps.warp import warp
+from pipelines.steps.variance import scale_variance, smooth_variance, to_electrons
+from pipelines.steps.warp import check_cover, warp, warp_psf
 from pipelines.steps.wcs import WcsParams, fit_wcs, nominal_wcs, solve_blind
 from pipelines.steps.zeropoint import fit_zeropoint
 
@@ -56,12 +58,14 @@ class DetectorParams:
     wcs: WcsParams = field(default_factory=lambda: WcsParams(radius_arcsec=15))
     subtraction: SubtractParams = field(
         default_factory=lambda: SubtractParams(
-            KernelParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2)), mismatch=0.06
+            KernelParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2), degree=2), mismatch=0.06
         )
     )
 
 
 FINE_PIXELS = 0.5  # arcsec, below which stars are several pixels wide
+WELL_SAMPLED = 2.8  # pixels of FWHM from where on the PSF of a resampled template follows from its own
+POINTING_ARCSEC = 30.0  # largest error of a header's boresight
 
 
 def parameters(camera: Instrument) -> DetectorParams:
@@ -82,10 +86,15 @@ def calibrate_snaps(
     params = parameters(camera)
     snaps = flag_cosmic_rays([signature.remove_signature(raw, camera, number, masters) for raw in raws])
     exposure, _ = subtract_background(combine_snaps(snaps))
+    exposure = exposure.with_(pixels=exposure.pixels.with_(variance=smooth_variance(exposure.pixels.variance)))
     exposure, _ = scale_variance(exposure)
-    found = detect(exposure, fwhm=params.fwhm)
+    found = detect(exposure, fwhm=guess_fwhm(exposure, params.fwhm))
     exposure, _ = fit_psf(exposure, found)
-    exposure = recalibrate(exposure.with_(wcs=nominal_wcs(exposure.observation, camera)), found, params, reference)
+    nominal = nominal_wcs(exposure.observation, camera)
+    known = reference(*nominal.sky(*centre(exposure.shape)), params.reference_radius_deg)
+    reach = POINTING_ARCSEC / camera.pixel_scale
+    guess = align(found["x"], found["y"], found["flux"], known, nominal, exposure.shape, reach)
+    exposure = recalibrate(exposure.with_(wcs=guess), found, params, reference)
     apart = snaps[0].pixels.image - sum(snap.pixels.image for snap in snaps[1:])
     apart, _ = subtract_background(exposure.with_image(apart, "snaps: first minus second"))
     return exposure, found, apart
@@ -146,14 +155,21 @@ def difference(
     exposure: Exposure, found: np.ndarray, template: Exposure, params: DetectorParams
 ) -> tuple[Exposure, np.ndarray, Exposure]:
     """Return the difference from the template, its DiaSources, and the template on the exposure's pixels."""
-    return difference_registered(exposure, found, warp(template, exposure.wcs, exposure.shape), params)
+    if template.psf is None or template.psf.fwhm(*centre(template.shape)) < WELL_SAMPLED:
+        registered = check_cover(warp(template, exposure.wcs, exposure.shape), exposure)
+        return difference_registered(exposure, found, registered, params)
+    shift, _ = registration(exposure, template, found)
+    registered = check_cover(warp(template, exposure.wcs, exposure.shape, shift=shift), exposure)
+    registered = registered.with_(psf=warp_psf(template, exposure.wcs, exposure.shape))
+    return difference_registered(exposure, found, registered, params)
 
 
 def difference_registered(
     exposure: Exposure, found: np.ndarray, registered: Exposure, params: DetectorParams
 ) -> tuple[Exposure, np.ndarray, Exposure]:
     """Return what `difference` does, for a template that is on the exposure's pixels already."""
-    registered, _ = fit_psf(registered, detect(registered, fwhm=params.fwhm))
+    if registered.psf is None:
+        registered, _ = fit_psf(registered, detect(registered, fwhm=params.fwhm))
     exposure, registered = fill_saturated(exposure), fill_saturated(registered)
     result, kernel, report = subtract(
         exposure, registered, found["x"], found["y"], found["flux"], params.subtraction

@@ -12,7 +12,10 @@ from db.queries import queries
 from db.software import Software, makes_the_same, software
 from pipelines.image import Exposure, Psf, VaryingImage, Wcs, read_exposure
 from pipelines.image.files import exposure_bytes
+from pipelines.instruments import instrument
+from pipelines.pictures import draw_stages
 from pipelines.productions import alert, stamps
+from pipelines.productions.signature import assembled
 
 LARGEST = 3600.0  # side of a cutout [arcsec]
 
@@ -59,11 +62,7 @@ def find_exposure(connection: Connection, store: FileStore, exposure_id: int) ->
     NoSuchProduct, ProductError, FileStoreError
         There is no such exposure; other software made it; its file is lost or has changed and can't be made.
     """
-    with connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(queries("provenance")["recipe"], {"exposure_id": exposure_id})
-        recipe = cursor.fetchone()
-    if recipe is None:
-        raise NoSuchProduct(f"get: there is no exposure {exposure_id}", "look for it in the table exposure")
+    recipe = _recipe(connection, exposure_id)
     recorded = bytes(recipe["sha256"]) if recipe["sha256"] else None
     if recorded and (_is_sound(store, recorded) or recipe["kind"] == "raw"):
         store.verify(recorded)  # a raw frame can't be made again
@@ -105,6 +104,38 @@ def cutout(
         )
     exposure = read_exposure(find_exposure(connection, store, row[0]))
     return exposure_bytes(_cut(exposure, place, size_arcsec), compress=False)
+
+
+def draw(connection: Connection, store: FileStore, exposure_id: int, folder: Path) -> list[Path]:
+    """Draw every stage of a detector as PNG: each raw Snap, the calibrated exposure, the template, the difference.
+
+    They are made anew from the raw frames, with the software that is here.
+    """
+    recipe = _recipe(connection, exposure_id)
+    if recipe["job_kind"] != "detector":
+        raise ProductError(
+            f"get: exposure {exposure_id} is a {recipe['kind']} one that no detector's job made, so it has no stages",
+            "give the exposure_id of a calibrated or difference exposure",
+        )
+    with connection, connection.cursor() as cursor:
+        sources = alert.inputs(cursor, recipe["production_id"], recipe["parameters"])
+    camera, number = instrument(sources.camera), recipe["detector_id"]
+    stages = {
+        f"raw_snap{snap}": assembled(store.get(sha256), camera, number) for snap, sha256 in enumerate(sources.raw, 1)
+    }
+    images = alert.make_images(connection, store, sources, number)
+    stages |= {"calibrated": images.calibrated, "template": images.template, "difference": images.difference}
+    marks = {"calibrated": images.found[images.found["clean"]], "difference": images.dia_sources}
+    return draw_stages(folder, stages, marks)
+
+
+def _recipe(connection: Connection, exposure_id: int) -> dict:
+    with connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(queries("provenance")["recipe"], {"exposure_id": exposure_id})
+        recipe = cursor.fetchone()
+    if recipe is None:
+        raise NoSuchProduct(f"get: there is no exposure {exposure_id}", "look for it in the table exposure")
+    return recipe
 
 
 def stamp(connection: Connection, store: FileStore, dia_source_id: int, kind: str = "difference") -> bytes:

@@ -77,7 +77,7 @@ def read_calibrated(path, instrument):
         with fits.open(path, memmap=False) as hdus:
             hdu = next(h for h in hdus if getattr(h, "data", None) is not None and h.data.ndim == 2)
             image, header = np.asarray(hdu.data, np.float32), hdus[0].header + hdu.header
-    except (OSError, StopIteration, TypeError) as error:
+    except (OSError, StopIteration, TypeError, ValueError) as error:
         raise DamagedFile(
             f"read_calibrated got {name}, which holds no readable image ({error})",
             "fetch the file again and compare its sha256 with the archive's",

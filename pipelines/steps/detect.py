@@ -13,7 +13,7 @@ DETECTION = np.dtype(
 
 def smoothing_kernel(fwhm):
     """Return a Gaussian matched filter of this full width at half maximum in pixels, sum 1."""
-    half = max(2, int(np.ceil(fwhm)))
+    half = max(2, int(np.ceil(0.75 * fwhm)))
     v, u = np.mgrid[-half : half + 1, -half : half + 1]
     kernel = np.exp(-(u**2 + v**2) * 4 * np.log(2) / fwhm**2)
     return kernel / kernel.sum()
@@ -49,7 +49,23 @@ def detect(exposure, fwhm=3.0, threshold=5.0):
     found["area"] = objects["npix"]
     sky = np.median(pixels.variance[::8, ::8][~hidden[::8, ::8]])
     signal = np.maximum(found["flux"], 0)
-    found["snr"] = signal / np.sqrt(signal + sky * found["area"])
+    found["snr"] = signal / np.sqrt(np.maximum(signal + sky * found["area"], 1e-9))
     saturated = np.isin(np.arange(1, len(objects) + 1), segments[pixels.flagged("SAT", "SUSPECT")])
     found["clean"] = (objects["flag"] & ~sep.OBJ_MERGED == 0) & ~saturated
     return found[np.argsort(-found["flux"])]
+
+
+def guess_fwhm(exposure, otherwise=3.0, side=1024):
+    """Return the rough full width at half maximum [pixels] of the stars amid an exposure without sky.
+
+    `otherwise` where there are not enough.
+    """
+    pixels = exposure.pixels
+    rows, columns = (slice(max(0, n // 2 - side // 2), n // 2 + side // 2) for n in exposure.shape)
+    image = np.ascontiguousarray(pixels.image[rows, columns], np.float32)
+    noise = np.sqrt(np.median(pixels.variance[rows, columns][::4, ::4]))
+    bright = sep.extract(image, 15 * noise, mask=np.ascontiguousarray(pixels.unusable[rows, columns]), minarea=5)
+    bright = bright[(bright["flag"] == 0) & (bright["peak"] > 40 * noise)]
+    if len(bright) < 5:
+        return otherwise
+    return float(np.clip(2.0 * np.sqrt(np.percentile(bright["a"] * bright["b"], 30)), 2.0, 10.0))

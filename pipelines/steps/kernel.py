@@ -10,6 +10,8 @@ from pipelines.image.varying import polynomial
 from pipelines.steps.conditions import BadInput
 from pipelines.steps.robust import relative_misfit
 
+NEGLIGIBLE = 1e-9  # of a kernel's factor: smaller ones would turn into denormal numbers, which are slow
+
 
 class NoKernel(BadInput):
     """A pair of exposures between which no matching kernel can be fitted."""
@@ -28,7 +30,7 @@ class KernelParams:
     sigmas, degrees : tuple
         Widths in pixels of the Gaussians and the degrees of the polynomials that modify them.
     degree : int
-        Of the variation of kernel and background over the detector.
+        Highest of the variation of kernel and background over the detector; see `degree_for`.
     stamp_half : int
         Half width of the fitted region round each star.
     max_stamps, min_stamps : int
@@ -41,7 +43,7 @@ class KernelParams:
     half: int = 20
     sigmas: tuple = (0.7, 1.4, 2.8, 5.6, 10.0)
     degrees: tuple = (4, 3, 2, 0, 0)
-    degree: int = 2
+    degree: int = 4
     stamp_half: int = 15
     max_stamps: int = 400
     min_stamps: int = 6
@@ -65,7 +67,8 @@ def basis_rows(params):
         first = len(rows)
         for power in range(degree + 1):
             row = (u / sigma) ** power * np.exp(-(u**2) / (2 * sigma**2))
-            rows.append(row / np.sqrt((row**2).sum()))
+            row /= np.sqrt((row**2).sum())
+            rows.append(np.where(np.abs(row) > NEGLIGIBLE, row, 0))
         pairs += [(first + i, first + j) for i in range(degree + 1) for j in range(degree + 1 - i)]
     return np.array(rows), np.array(pairs)
 
@@ -98,6 +101,8 @@ def _convolve_stamp(image, column, row, rows, pairs, stamp_half, out):
                 across[r, j, i] = 0
             for k in range(2 * half + 1):
                 weight = np.float32(rows[r, 2 * half - k])
+                if weight == 0:
+                    continue
                 for i in range(size):
                     across[r, j, i] += weight * image[jj, column - stamp_half - half + i + k]
     for b in range(pairs.shape[0]):
@@ -106,6 +111,8 @@ def _convolve_stamp(image, column, row, rows, pairs, stamp_half, out):
                 out[b, j * size + i] = 0
             for k in range(2 * half + 1):
                 weight = np.float32(rows[pairs[b, 1], 2 * half - k])
+                if weight == 0:
+                    continue
                 for i in range(size):
                     out[b, j * size + i] += weight * across[pairs[b, 0], j + k, i]
 
@@ -137,6 +144,12 @@ def choose_stamps(x, y, flux, shape, params):
             taken[cell] = True
             share[region] += 1
     return np.array(chosen, int)
+
+
+def degree_for(count, params):
+    """Return the degree that so many stamps carry: above 2 it takes 20 for each term, else noise is fitted."""
+    least = min(params.degree, 2)
+    return max(d for d in range(least, params.degree + 1) if d == least or 10 * (d + 1) * (d + 2) <= count)
 
 
 def stamp_equations(image, target, weight, places, params):
@@ -173,7 +186,7 @@ def stamp_equations(image, target, weight, places, params):
     return matrices, vectors, power, pixels
 
 
-def kernel_between(psf, target, shape, params, nodes=4):
+def kernel_between(psf, target, shape, params, nodes=6):
     """Return the coefficients (k, n_terms) of the kernel that turns one PSF model into another.
 
     They are noiseless, but know nothing of an offset between the images: a first guess for `fit_kernel`.

@@ -3,10 +3,8 @@
 import numba
 import numpy as np
 
-from pipelines.image.psf import sample_model
+from pipelines.image.psf import sample_gradient, sample_model
 from pipelines.image.varying import polynomial
-
-STEP = 0.05  # pixels, of the numerical derivative of the PSF
 
 
 def weights(pixels):
@@ -55,18 +53,6 @@ def add_sources(image, psf, x, y, flux):
 
 
 @numba.njit(cache=True)
-def _sample_gradient(model, oversampling, dx, dy, stamps):
-    """Fill stamps with the PSF and, by central differences, its derivatives to x and y."""
-    sample_model(model, oversampling, dx + STEP, dy, stamps[1])
-    sample_model(model, oversampling, dx - STEP, dy, stamps[0])
-    stamps[1] = (stamps[1] - stamps[0]) / (2 * STEP)
-    sample_model(model, oversampling, dx, dy + STEP, stamps[2])
-    sample_model(model, oversampling, dx, dy - STEP, stamps[0])
-    stamps[2] = (stamps[2] - stamps[0]) / (2 * STEP)
-    sample_model(model, oversampling, dx, dy, stamps[0])
-
-
-@numba.njit(cache=True)
 def _cut(image, weight, column, row, data, w):
     """Copy a circle of pixels round (column, row) with their weights; return how many have weight."""
     half, used = len(data) // 2, 0
@@ -82,14 +68,23 @@ def _cut(image, weight, column, row, data, w):
     return used
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _normal(data, w, stamps):
     """Return the normal equations of flux, and of flux times shift, with their right-hand sides."""
     matrix, right = np.zeros((3, 3)), np.zeros(3)
+    size = len(data)
     for a in range(3):
-        right[a] = np.sum(w * stamps[a] * data)
+        total = 0.0
+        for j in range(size):
+            for i in range(size):
+                total += w[j, i] * stamps[a, j, i] * data[j, i]
+        right[a] = total
         for b in range(a, 3):
-            matrix[a, b] = matrix[b, a] = np.sum(w * stamps[a] * stamps[b])
+            total = 0.0
+            for j in range(size):
+                for i in range(size):
+                    total += w[j, i] * stamps[a, j, i] * stamps[b, j, i]
+            matrix[a, b] = matrix[b, a] = total
     return matrix, right
 
 
@@ -110,7 +105,7 @@ def _fit(image, weight, planes, terms, oversampling, start, size, iterations):
         sample_model(model, oversampling, x - column, y - row, stamps[0])
         data += own * stamps[0]
         for _ in range(iterations):
-            _sample_gradient(model, oversampling, x - column, y - row, stamps)
+            sample_gradient(model, oversampling, x - column, y - row, stamps)
             matrix, right = _normal(data, w, stamps)
             if np.linalg.cond(matrix) > 1e12:
                 break

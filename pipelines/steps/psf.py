@@ -122,6 +122,8 @@ def fit_psf(exposure, detections, params=None):
     params = params or PsfParams()
     stars, fwhm = select_stars(exposure, detections, params)
     psf = _round_psf(fwhm, exposure.shape, params, len(stars))
+    near, stars = _near(detections, stars, psf.size)
+    detections = detections[near]
     weight = weights(exposure.pixels)
     x, y = detections["x"].copy(), detections["y"].copy()
     flux = np.zeros(len(x))
@@ -136,7 +138,15 @@ def fit_psf(exposure, detections, params=None):
         stars = _without_outliers(stars, ok, fitted, params)
         psf = _updated(psf, residual, weight, x[stars], y[stars], fitted[stars])
     note = f"psf: {len(stars)} stars, degree {psf.model.degree}, FWHM {psf.fwhm(*centre(exposure.shape)):.2f} px"
-    return exposure.with_(note, psf=psf), stars
+    return exposure.with_(note, psf=psf), near[stars]
+
+
+def _near(detections, stars, reach):
+    """Return the detections whose light may lie on the stars' stamps, and which of those the stars are."""
+    places = np.stack([detections["x"], detections["y"]], axis=1)
+    distance, _ = cKDTree(places[stars]).query(places, distance_upper_bound=reach)
+    near = np.isfinite(distance)
+    return np.flatnonzero(near), (np.cumsum(near) - 1)[stars]
 
 
 def centre(shape):

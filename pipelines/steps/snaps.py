@@ -16,6 +16,16 @@ class MissingSnap(BadInput):
     condition = "missing_snap"
 
 
+def check_snaps(snaps):
+    """Raise MissingSnap where there are none, or they are of different detectors, bands or shapes."""
+    kinds = {(s.observation.instrument, s.observation.detector, s.observation.band, s.shape) for s in snaps}
+    if len(kinds) != 1:
+        raise MissingSnap(
+            f"got {len(snaps)} Snaps of {len(kinds)} kinds of exposure; a Visit needs Snaps of one detector and band",
+            "wait for the missing Snap, or process the Visit with the Snaps that there are",
+        )
+
+
 def flag_cosmic_rays(snaps, threshold=5.0, edge=2.5, mismatch=0.03):
     """Flag as CR what one Snap has more than another, beyond noise.
 
@@ -32,6 +42,7 @@ def flag_cosmic_rays(snaps, threshold=5.0, edge=2.5, mismatch=0.03):
     -------
     list of Exposure
     """
+    check_snaps(snaps)
     hit = [np.zeros(snaps[0].shape, bool) for _ in snaps]
     for first, second in combinations(range(len(snaps)), 2):
         one, two = snaps[first].pixels, snaps[second].pixels
@@ -70,14 +81,8 @@ def combine_snaps(snaps):
     Raises
     ------
     MissingSnap
-        Where there are none, or their detectors, bands or shapes differ.
     """
-    kinds = {(s.observation.instrument, s.observation.detector, s.observation.band, s.shape) for s in snaps}
-    if len(kinds) != 1:
-        raise MissingSnap(
-            f"combine_snaps got {len(snaps)} Snaps of {len(kinds)} kinds of exposure; it needs Snaps of one detector",
-            "wait for the missing Snap, or process the Visit with the Snaps that there are",
-        )
+    check_snaps(snaps)
     image = np.sum([s.pixels.image for s in snaps], axis=0, dtype=np.float32)
     variance = np.sum([s.pixels.variance for s in snaps], axis=0, dtype=np.float32)
     mask = reduce(np.bitwise_or, (s.pixels.mask for s in snaps))

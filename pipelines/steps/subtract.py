@@ -1,14 +1,18 @@
 """Subtract a registered template after matching its PSF (Alard & Lupton 1998)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numba
 import numpy as np
-from scipy.ndimage import maximum_filter
+import sep
 
 from pipelines.image import VaryingImage, bits
 from pipelines.image.masked import UNUSABLE, grow
 from pipelines.image.varying import surface
-from pipelines.steps.kernel import KernelParams, choose_stamps, fit_kernel, kernel_between
+from pipelines.steps.kernel import KernelParams, choose_stamps, degree_for, fit_kernel, kernel_between
+from pipelines.steps.variance import smooth_variance
+
+CEILING = np.float32(100)  # times the sky's variance: more would only cost the later convolutions their precision
 
 
 @dataclass(frozen=True)
@@ -21,14 +25,25 @@ class SubtractParams:
     deconvolve : float
         The template is convolved where its FWHM is less than so many times the science exposure's, else the
         science exposure.
+    jitter : float
+        Pixels that single stars may be off the registration (proper motion, refraction by colour, atmosphere). The
+        variance grows by its square times that of the image's gradient, so that bright stars' dipoles are no
+        detections. Neighbouring pixels err together: it is to be twice the scatter of single stars.
     mismatch : float
-        Error of the matched image in parts of the light around a pixel, which enters the variance: what
-        interpolation leaves of stars of two pixels. 0 where stars are well sampled.
+        Part of the light around a pixel by which the matched PSFs may differ; its square goes into the variance.
+        Interpolation leaves more of stars of two pixels than of well sampled ones.
+    core_error : float
+        Part by which what fills saturated cores and bleeds may be wrong, which the kernel spreads.
+    sky_box : int
+        Side in pixels of the mesh on which the difference's own sky is fitted.
     """
 
     kernel: KernelParams = KernelParams()
     deconvolve: float = 1.0
-    mismatch: float = 0.0
+    jitter: float = 0.04
+    mismatch: float = 0.005
+    core_error: float = 0.3
+    sky_box: int = 128
 
 
 def subtract(science, template, x, y, flux, params=None):
@@ -67,14 +82,20 @@ def subtract(science, template, x, y, flux, params=None):
     variance = reference.pixels.variance + target.pixels.variance
     weight = np.where(bad, 0, 1 / np.maximum(variance, 1e-9)).astype(np.float32)
     stars = _places(science, x, y, flux, params.kernel)
-    guess = kernel_between(reference.psf, target.psf, science.shape, params.kernel)
-    kernel, background, report = fit_kernel(ref_image, target_image, weight, stars, guess, params.kernel)
+    fit = replace(params.kernel, degree=degree_for(len(stars), params.kernel))
+    guess = kernel_between(reference.psf, target.psf, science.shape, fit)
+    kernel, background, report = fit_kernel(ref_image, target_image, weight, stars, guess, fit)
     matched = kernel.convolve(ref_image)
     difference = target_image - matched - surface(background, science.shape)
+    difference -= _sky(difference, bad, params.sky_box)
     noise = VaryingImage(kernel.at(*middle)[None] ** 2, kernel.shape)
-    variance = target.pixels.variance + np.maximum(noise.convolve(reference.pixels.variance), 0)
-    if params.mismatch:
-        variance = variance + (params.mismatch * maximum_filter(matched, 3)) ** 2
+    variance = smooth_variance(target.pixels.variance) + np.maximum(noise.convolve(reference.pixels.variance), 0)
+    saturated = reference.pixels.flagged("SAT")
+    if saturated.any():
+        blur = VaryingImage(np.abs(kernel.at(*middle))[None], kernel.shape)
+        wrong = (np.float32(params.core_error) * blur.convolve(np.where(saturated, ref_image, 0))) ** 2
+        variance += np.minimum(wrong, CEILING * np.median(variance[::8, ::8]))
+    add_model_error(variance, matched, np.float32(params.jitter**2), np.float32(params.mismatch**2))
     psf = science.psf
     if not sharper:  # the difference has the template's scale and sign
         factor = -1 / kernel.at(*middle).sum()
@@ -90,6 +111,29 @@ def subtract(science, template, x, y, flux, params=None):
     observation = science.observation.with_(kind="difference")
     difference = science.with_image(difference, note, mask=mask, variance=variance)
     return difference.with_(observation=observation, psf=psf), kernel, report
+
+
+def _sky(difference, bad, box):
+    """Return what the polynomial background of the kernel's fit leaves, far from most stamps."""
+    image = np.ascontiguousarray(difference, np.float32)
+    if min(image.shape) < 4 * box or bad.mean() > 0.9:
+        return np.float32(0)
+    return sep.Background(image, mask=bad, bw=box, bh=box, fw=3, fh=3).back(dtype=np.float32)
+
+
+@numba.njit(cache=True, fastmath=True)
+def add_model_error(variance, matched, jitter2, mismatch2):
+    """Add to the variance that of stars off their place by a jitter, and of a mismatch of the PSFs."""
+    rows, columns = variance.shape
+    for j in range(1, rows - 1):
+        for i in range(1, columns - 1):
+            along_x = np.float32(0.5) * (matched[j, i + 1] - matched[j, i - 1])
+            along_y = np.float32(0.5) * (matched[j + 1, i] - matched[j - 1, i])
+            light = np.float32(0)
+            for row in range(j - 1, j + 2):
+                for column in range(i - 1, i + 2):
+                    light = max(light, matched[row, column])
+            variance[j, i] += jitter2 * (along_x * along_x + along_y * along_y) + mismatch2 * light * light
 
 
 def _places(science, x, y, flux, params):

@@ -16,7 +16,7 @@ from pipelines.image import read_exposure
 from pipelines.instruments import instrument
 from pipelines.productions.alert import make_template
 from pipelines.productions.ingest import ingest
-from pipelines.productions.products import ProductError, cutout, find_exposure, find_file
+from pipelines.productions.products import ProductError, cutout, draw, find_exposure, find_file
 from pipelines.worker import work
 from tests.pipelines.shared_data import SHARED, needs_astrometry_net, needs_data
 
@@ -135,3 +135,12 @@ def test_a_good_detector_has_every_metric_and_its_visit_the_roll_up(night):
     assert 1 < values["detector.psf_fwhm"] / values["detector.pixel_scale"] < 4
     assert 0.8 < values["detector.noise_ratio"] < 1.2
     assert one(night, "SELECT value FROM sdqa_measurement WHERE metric = 'visit.detectors'") == (1.0,)
+
+
+def test_every_stage_of_a_detector_can_be_looked_at(night, tmp_path):
+    exposure_id, _ = products(night)["difference"]
+    drawn = draw(night, FileStore(tmp_path), exposure_id, tmp_path / "stages")
+    assert [path.name for path in drawn] == [
+        "1_raw_snap1.png", "2_calibrated.png", "3_template.png", "4_difference.png",
+    ]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
