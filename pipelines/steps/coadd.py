@@ -1,6 +1,6 @@
 """Coadd exposures to a template that holds no transients."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from pipelines.steps.detect import detect
 from pipelines.steps.interpolate import fill_saturated
 from pipelines.steps.kernel import NoKernel
 from pipelines.steps.peaks import score_image
-from pipelines.steps.pointsource import forced_flux, weights
 from pipelines.steps.psf import PsfParams, fit_psf
 from pipelines.steps.subtract import SubtractParams, subtract
 
@@ -159,23 +158,4 @@ def _described(warps, pixels, weights):
         pixels, observation, wcs=first.wcs, psf=first.psf, photo_calib=first.photo_calib,
         noise_correlation=mean, provenance=notes,
     )  # fmt: skip
-    return _with_fluxes_of(warps, _with_psf(whole))
-
-
-def _with_fluxes_of(warps, whole):
-    """Scale the coadd's PSF so that its stars keep the mean PSF flux of the inputs, by which those are calibrated.
-
-    The sum of a fitted PSF hangs on its wings, which a single image shows to a few per cent only.
-    """
-    found = detect(whole, whole.psf.fwhm(whole.shape[1] / 2, whole.shape[0] / 2), threshold=20)
-    stars = found[found["clean"]][:300]
-    flux = np.array([
-        forced_flux(e.pixels.image, weights(e.pixels), e.psf, stars["x"], stars["y"])[0]
-        * e.photo_calib.nanojansky_per_count
-        for e in (whole, *warps)
-    ])  # fmt: skip
-    ratio = np.nanmedian(np.nanmean(flux[1:], axis=0) / flux[0]) if len(stars) else 1.0
-    if not 0.8 < ratio < 1.25:
-        return whole
-    planes = whole.psf.model.planes / ratio
-    return whole.with_(psf=replace(whole.psf, model=replace(whole.psf.model, planes=planes)))
+    return _with_psf(whole)

