@@ -5,7 +5,7 @@ from contextlib import closing
 import psycopg2
 import pytest
 
-from db import freeze, users
+from db import freeze, release, users
 from db.connect import connect, dsn
 from federation import spaces
 from federation.spaces import Terms
@@ -23,6 +23,7 @@ def published(hub):
     upgrade.create_release(RELEASE, 41)
     freeze.freeze(RELEASE)
     freeze.publish(RELEASE)
+    release.set_state(RELEASE, "building", "published")
     for name in USERS:
         users.add(name, "level3", PASSWORD)
     users.add("carol", "scientist", PASSWORD)
@@ -38,8 +39,8 @@ def published(hub):
         users.drop(name)
 
 
-@pytest.fixture
-def release(published):
+@pytest.fixture(name="release")
+def release_with_spaces(published):
     """The release, with empty spaces of 20 MB."""
     for name in USERS:
         spaces.open_space(name, published, Terms(20 * MB))
