@@ -14,6 +14,13 @@ AS $python$
 -- include: sky/cover.py
 -- include: plane.py
 -- include: variability.py
+-- include: refused.py
+-- include: association/parameters.py
+-- include: association/rows.py
+-- include: association/near.py
+-- include: association/gains.py
+-- include: association/assign.py
+-- include: association/births.py
 -- include: associate.py
 call = Steps(plpy, SD)
 try:
@@ -31,7 +38,7 @@ try:
     ids = call.lap("solve", first_ids(passed[0] >> 57, mine.healpix29[new]))
     parents[new] = ids = untied(ids, *call.arrays("association_taken(bigint[])", "8", ids))
 except RefusedError as refused:
-    plpy.error(str(refused), hint=refused.remedy, sqlstate=refused.code)
+    plpy.error(f"associate_visit: {refused}", hint=refused.remedy, sqlstate=refused.code)
 call("association_link(bigint, float8, bigint[], bigint[], bigint[])", visit_id, passed[2], mine.ids, parents, moving)
 matched = call("association_sum_positions(bigint, bigint, float8, bigint[])", *passed, ids)
 call("association_name_ties(bigint[], bigint[])", *namesakes(mine, new, ids, near, number))

@@ -96,12 +96,18 @@ AS $python$
 -- include: sky/healpix.py
 -- include: sky/cover.py
 -- include: plane.py
+-- include: refused.py
+-- include: association/parameters.py
+-- include: association/rows.py
+-- include: association/near.py
+-- include: association/gains.py
+-- include: association/assign.py
 -- include: associate.py
 call = Steps(plpy, SD)
 try:
     p = Parameters.of(parameters)
 except RefusedError as refused:
-    plpy.error(str(refused), hint=refused.remedy, sqlstate=refused.code)
+    plpy.error(f"associate_sources: {refused}", hint=refused.remedy, sqlstate=refused.code)
 call("sources_open(bigint, bigint[])", visit_id, jobs)
 mine = detections(call.arrays("sources_detections(bigint)", "8ffeeee8be", visit_id), p)
 number, lowest, highest = ranges(mine, p)

@@ -83,7 +83,10 @@ AS $python$
 -- include: sky/healpix.py
 -- include: sky/cover.py
 -- include: plane.py
--- include: associate.py
+-- include: refused.py
+-- include: association/parameters.py
+-- include: association/rows.py
+-- include: association/near.py
 -- include: deduplicate.py
 call, p = Steps(plpy, SD), Parameters(radius_arcsec=radius_arcsec)
 suspects, merged, last = 0, 0, -1

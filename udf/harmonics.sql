@@ -10,6 +10,7 @@ CREATE OR REPLACE FUNCTION hven.harmonic_periods(
 RETURNS TABLE (period float8, power float8)
 LANGUAGE plpython3u IMMUTABLE STRICT ROWS 3
 AS $python$
+-- include: refused.py
 -- include: lomb_scargle.py
 -- include: harmonics.py
 arrays = [np.array(values, float) for values in (tai, filters, fluxes, errors)]
@@ -20,7 +21,7 @@ try:
         raise RefusedError("VN023", f"{harmonics} harmonics, allowed are 1 to 10", "3 do for RR Lyrae")
     frequency = grid(arrays[0], min_period, max_period)
 except RefusedError as refused:
-    plpy.error(str(refused).replace("lomb_scargle", "harmonic_periods"), hint=refused.remedy, sqlstate=refused.code)
+    plpy.error(f"harmonic_periods: {refused}", hint=refused.remedy, sqlstate=refused.code)
 found, power = best_periods(*arrays, frequency, harmonics, peak_count)
 return list(zip(found.tolist(), power.tolist()))
 $python$;

@@ -4,17 +4,11 @@ from math import factorial
 
 import numpy as np
 
+from udf.refused import RefusedError
+
 OVERSAMPLING = 5  # frequencies for each width of a peak
 MOST_FREQUENCIES = 3_000_000
 CHUNK = 2_000_000  # values at once
-
-
-class RefusedError(ValueError):
-    """What the periodogram refuses: SQLSTATE, message and hint."""
-
-    def __init__(self, code, problem, remedy):
-        super().__init__(f"lomb_scargle: {problem}")
-        self.code, self.remedy = code, remedy
 
 
 def grid(tai, min_period, max_period):

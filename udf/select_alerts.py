@@ -6,20 +6,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from udf.plane import ARCSEC, offsets
+from udf.refused import RefusedError
 from udf.sky.cover import cover_cones
 
 FOOTPRINT = 2.0
 """Semi-axes of a footprint in units of its second moments' roots: those of a uniform ellipse."""
 
 RULES = ("each_snap", "visit_and_each_snap", "visit")
-
-
-class RefusedError(ValueError):
-    """What alert selection refuses: SQLSTATE, message and hint."""
-
-    def __init__(self, code, problem, remedy):
-        super().__init__(f"select_alerts: {problem}")
-        self.code, self.remedy = code, remedy
 
 
 def is_amount(value):

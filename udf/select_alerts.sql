@@ -205,12 +205,13 @@ AS $python$
 -- include: sky/healpix.py
 -- include: sky/cover.py
 -- include: plane.py
+-- include: refused.py
 -- include: select_alerts.py
 call = Steps(plpy, SD)
 try:
     p = Parameters.of(parameters)
 except RefusedError as refused:
-    plpy.error(str(refused), hint=refused.remedy, sqlstate=refused.code)
+    plpy.error(f"select_alerts: {refused}", hint=refused.remedy, sqlstate=refused.code)
 ids, *places = call("alerts_chosen(bigint, jsonb)", visit_id, p.json()).values()
 ra, dec = columns(dict(enumerate(places)), "ff")
 which, lowest, highest = ranges(ra, dec, p)

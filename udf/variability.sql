@@ -48,13 +48,14 @@ RETURNS TABLE (period float8, power float8, false_alarm float8)
 LANGUAGE plpython3u STABLE PARALLEL UNSAFE COST 100000 ROWS 5
 AS $python$
 -- include: steps.py
+-- include: refused.py
 -- include: lomb_scargle.py
 call = Steps(plpy, SD)
 tai, band, flux, error = call.arrays("light_curve_points(bigint)", "f4ee", object_id)
 try:
     frequency = grid(tai, min_period, max_period)
 except RefusedError as refused:
-    plpy.error(str(refused), hint=refused.remedy, sqlstate=refused.code)
+    plpy.error(f"lomb_scargle: {refused}", hint=refused.remedy, sqlstate=refused.code)
 reduction, chi2, bands = periodogram(tai, band, flux, error, frequency)
 found = peaks(frequency, reduction, peak_count) if bands else []
 chances = false_alarm(reduction[found], bands, frequency.size / OVERSAMPLING)

@@ -11,7 +11,10 @@ AS $python$
 -- include: ../../udf/sky/healpix.py
 -- include: ../../udf/sky/cover.py
 -- include: ../../udf/plane.py
--- include: ../../udf/associate.py
+-- include: ../../udf/refused.py
+-- include: ../../udf/association/parameters.py
+-- include: ../../udf/association/rows.py
+-- include: ../../udf/association/near.py
 call, p = Steps(plpy, SD), Parameters()
 mine = detections(call.arrays("association_detections(bigint)", "8ffeeee8be", visit_id), p)
 number, lowest, highest = ranges(mine, p)

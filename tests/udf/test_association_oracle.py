@@ -10,8 +10,11 @@ import pytest
 from db.load import load
 from pipelines.simulate.places import axes, scattered, shifted, unit
 from tests.udf.test_real_association import rows_of
-from udf import associate
-from udf.associate import QUANTUM, Parameters
+from udf.associate import solve
+from udf.association import rows
+from udf.association.assign import QUANTUM
+from udf.association.near import ranges
+from udf.association.parameters import Parameters
 
 P = Parameters(min_reliability=0.1)
 CENTRES = {"equator": (10.0, 0.0), "ra 0": (0.0, 20.0), "north pole": (0.0, 90.0), "south pole": (77.0, -90.0),
@@ -153,14 +156,14 @@ def test_python_matches_as_all_assignments_do(ra, dec, seed):
     names = ("ra", "dec", *ERRORS, "extendedness")
     columns = [np.arange(found["ra"].size), *(found[n] for n in names), found["healpix29"],
                np.ones(found["ra"].size, bool), found["reliability"]]  # fmt: skip
-    mine = associate.detections(columns, P)
-    number, lowest, highest = associate.ranges(mine, P)
+    mine = rows.detections(columns, P)
+    number, lowest, highest = ranges(mine, P)
     inside = (objects["healpix29"] >= lowest[:, None]) & (objects["healpix29"] <= highest[:, None])
     place, which = np.nonzero(inside)
     columns = [place, which + 1, *(objects[n][which] for n in (*names, "ixx", "iyy", "ixy", "dia_sources"))]
-    near = associate.objects(columns, {"freed": None, "linked": None}, P)
-    nothing = associate.predictions([np.empty(0)] * 6, P)
-    parents, moving, new = associate.solve(mine, number, near, nothing, P)
+    near = rows.objects(columns, {"freed": None, "linked": None}, P)
+    nothing = rows.predictions([np.empty(0)] * 6, P)
+    parents, moving, new = solve(mine, number, near, nothing, P)
     gains = slow_gains(objects, found)
     best = slow_match(gains)
     got = {i: int(parent) - 1 for i, parent in enumerate(parents) if parent}

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.simulate.places import scattered, shifted, unit
 from udf import associate
-from udf.associate import Parameters
+from udf.association.parameters import Parameters
 
 P = Parameters(floor_arcsec=0)
 DETECTIONS = 20_000

@@ -7,7 +7,7 @@ import pytest
 from db.ids import MeasurementId, VisitId, pack
 from pipelines.simulate.places import shifted
 from tests.pipelines.shared_data import SHARED, needs_data
-from udf.associate import Parameters
+from udf.association.parameters import Parameters
 from udf.plane import Places, log_density, measured, offsets
 
 HITS = SHARED / "dia_hits2015_decam" / "dia_catalogs" / "apdb" / "preloaded_dia_source"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.simulate.places import shifted
-from udf.associate import DRIFT_ARCSEC
+from udf.association.near import DRIFT_ARCSEC
 from udf.plane import Places, offsets, turned
 
 POSITION = "mean_ra, mean_dec, ra_err, dec_err, ra_dec_cov, weight_xx, weight_yy, weight_xy, weighted_x, weighted_y"

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from udf.associate import QUANTUM, Parameters, RefusedError, assign, first_ids, untied
+from udf.association.assign import QUANTUM, assign
+from udf.association.births import first_ids, untied
+from udf.association.parameters import Parameters
+from udf.refused import RefusedError
 
 
 def by_trying_all(n, m, gain):

@@ -9,7 +9,10 @@ from scipy.spatial import cKDTree
 from pipelines.simulate import sky as simulated
 from pipelines.simulate.detections import detect
 from pipelines.simulate.places import unit
-from udf.associate import Detections, Objects, Parameters, assign, object_gains
+from udf.association.assign import assign
+from udf.association.gains import object_gains
+from udf.association.parameters import Parameters
+from udf.association.rows import Detections, Objects
 from udf.plane import ARCSEC, Places, measured
 
 

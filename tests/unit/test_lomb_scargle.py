@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from udf.lomb_scargle import RefusedError, false_alarm, grid, peaks, periodogram
+from udf.lomb_scargle import false_alarm, grid, peaks, periodogram
+from udf.refused import RefusedError
 
 
 def curve(random, count=120, period=3.7, amplitude=2.0):
