@@ -91,7 +91,7 @@ def federate_remote(
     schema = schema or remote.schema
     server = f"hven_{schema}"
     with closing(connect(database)) as session, session, session.cursor() as cursor:
-        cursor.execute("CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA public")
+        cursor.execute(queries("foreign")["extensions"])
         cursor.execute(queries("foreign")["is_ours"], {"schema": schema})
         if cursor.fetchone()[0]:
             raise Level3Error(f"level3: {database} has a schema {schema} of its own", "federate under another name")
@@ -122,6 +122,8 @@ def _server(cursor, server: str, remote: Remote) -> None:
     cursor.execute(
         sql.SQL("CREATE SERVER {} FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({})").format(name, _options(options))
     )
+    # hven_owner's functions ask there on behalf of those who may read the tables.
+    cursor.execute(sql.SQL("GRANT USAGE ON FOREIGN SERVER {} TO hven_owner").format(name))
     mapping = sql.SQL("CREATE USER MAPPING FOR PUBLIC SERVER {} OPTIONS ({})")
     cursor.execute(mapping.format(name, _options({"user": remote.login, "password": remote.password})))
 

@@ -1,7 +1,7 @@
 -- What users do with tables of their own: match them, follow lists of Objects.
 -- minimum revision: science_0001
 -- databases: level1 release
--- requires: fail sky/crossmatch sky/footprint
+-- requires: fail abroad sky/crossmatch sky/footprint
 -- execute: hven_level3
 --
 -- Our SQLSTATE:
@@ -54,14 +54,15 @@ AS $$
 DECLARE
     one constant regclass := hven.named_table(left_table);
     other constant regclass := hven.named_table(right_table);
+    is_abroad constant boolean := (SELECT relkind = 'f' FROM pg_class WHERE oid = other);
     made bigint;
 BEGIN
     EXECUTE format(
         'CREATE TABLE %I AS SELECT * FROM ('
         ' SELECT left_id, right_id, separation_arcsec,'
         ' row_number() OVER (PARTITION BY left_id ORDER BY separation_arcsec, right_id)::integer AS rank'
-        ' FROM hven.sky_crossmatch(%L, %L, %L, %L, %L, %L, %L)) m WHERE rank <= %L',
-        into_table, one, other, radius_arcsec, neighbours IS NOT DISTINCT FROM 1,
+        ' FROM hven.%I(%L, %L, %L, %L, %L, %L, %L)) m WHERE rank <= %L',
+        into_table, CASE WHEN is_abroad THEN 'sky_crossmatch_abroad' ELSE 'sky_crossmatch' END, one, other, radius_arcsec, neighbours IS NOT DISTINCT FROM 1,
         hven.match_columns(one, left_columns), hven.match_columns(other, right_columns), epoch,
         coalesce(neighbours, 2147483647));
     GET DIAGNOSTICS made = ROW_COUNT;
@@ -74,7 +75,7 @@ END
 $$;
 
 COMMENT ON FUNCTION hven.crossmatch(text, text, float8, text, integer, text[], text[], float8) IS
-'Matches two tables within a radius [arcsec] into a new table of the caller''s: left_id, right_id, separation_arcsec, rank; the nearest N of each row if neighbours is given. Returns the number of pairs. Columns and epoch as for sky_crossmatch: with pm_ra, pm_dec [mas/yr] and epoch [yr] named, positions are brought to the epoch first.';
+'Matches two tables within a radius [arcsec] into a new table of the caller''s: left_id, right_id, separation_arcsec, rank; the nearest N of each row if neighbours is given. A foreign table on the right is matched where it is: the left is sent there. Returns the number of pairs. Columns and epoch as for sky_crossmatch: with pm_ra, pm_dec [mas/yr] and epoch [yr] named, positions are brought to the epoch first.';
 
 
 CREATE OR REPLACE FUNCTION hven.light_curve_list(object_ids bigint[])

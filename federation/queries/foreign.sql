@@ -1,3 +1,9 @@
+-- extensions: what reaches other servers; nobody but our own functions may use dblink
+CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA public;
+CREATE SCHEMA IF NOT EXISTS dblink;
+CREATE EXTENSION IF NOT EXISTS dblink SCHEMA dblink;
+GRANT USAGE ON SCHEMA dblink TO hven_owner
+
 -- is_ours: whether a schema holds tables that are not foreign
 SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind IN ('r', 'p'))
 

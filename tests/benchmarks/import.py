@@ -45,6 +45,7 @@ SLOW_ROWS = 20_000  # for to_sql
 PER_SQUARE_DEGREE = 100_000
 TIMES = 10  # Objects for each row of the file
 CONES = 100
+FEW = 5_000  # rows that are matched with a table of another database
 GOALS = {".parquet": 0.5, ".fits": 0.5}
 """Least share of the raw COPY's rate."""
 
@@ -199,7 +200,31 @@ def _cones() -> list[Result]:
         seconds = in_turns(ways, runs=7)
     milliseconds = {way: 1000 * took / CONES for way, took in seconds.items()}
     far_and_near = milliseconds["federated"], "ms", "local cone", milliseconds["local"]
-    return [Result("federated cone of an arcminute", *far_and_near, 3, higher_is_better=False)]
+    return [Result("federated cone of an arcminute", *far_and_near, 3, higher_is_better=False), *_sent()]
+
+
+def _sent() -> list[Result]:
+    """Match a small table with one of another database, on the spot, and by a join through postgres_fdw."""
+    ra, dec = scattered(FEW, 53.1, -27.8, 0.5, np.random.default_rng(15))
+    for database in (DATABASE, FAR):
+        with closing(connect(database)) as session, session:
+            with session.cursor() as cursor:
+                cursor.execute("CREATE TABLE few (id bigint PRIMARY KEY, ra float8, dec float8)")
+            load(session, "level1.few", {"id": np.arange(FEW), "ra": ra, "dec": dec})
+    with closing(connect(FAR)) as far, closing(connect(DATABASE)) as near:
+        ways = {
+            "sent": lambda: _ask(far, "hven.sky_crossmatch_abroad('few', 'near.a', 10, false, NULL, '{id,ra,dec}')"),
+            "local": lambda: _ask(near, "hven.sky_crossmatch('few', 'a', 10)"),
+            "fetched": lambda: _ask(far, "few f JOIN near.a o ON hven.sky_within(o.ra, o.dec, f.ra, f.dec, 10)"),
+        }
+        found = {way: ask() for way, ask in ways.items()}
+        if len(set(found.values())) != 1:
+            raise RuntimeError(f"the ways disagree: {found}")
+        seconds = in_turns({way: lambda ask=ask: ask() and None for way, ask in ways.items()}, runs=3)
+    what = f"match of {FEW:,} rows with a table of another database"
+    return [Result(what, seconds["sent"], "s", "on the spot", seconds["local"], 3, higher_is_better=False),
+            Result(what, seconds["sent"], "s", "join through postgres_fdw", seconds["fetched"], 0.5,
+                   higher_is_better=False)]  # fmt: skip
 
 
 def _all(session, query: str, ra: np.ndarray, dec: np.ndarray) -> None:

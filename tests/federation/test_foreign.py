@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from contextlib import closing
 
 import numpy as np
@@ -85,6 +86,10 @@ PUSHED = {
         "SELECT count(*) FROM dr41.object o JOIN dr41.dia_source d ON public.spoint_dwithin("
         "public.spoint_deg(o.ra, o.dec), public.spoint_deg(d.ra, d.dec), radians(1 / 3600.0))",
         ["spoint_dwithin", "INNER JOIN"],
+    ),
+    "rows of some keys": (
+        "SELECT o.ra FROM dr41.object o WHERE o.object_id = ANY (ARRAY(SELECT object_id FROM level1.object))",
+        ["= ANY ($1::bigint[])"],
     ),
     "order and limit": ("SELECT object_id FROM dr41.object ORDER BY object_id LIMIT 5", ["ORDER BY", "LIMIT"]),
 }
@@ -186,3 +191,75 @@ def test_an_external_site_reads_joins_and_sends_back(federated, release, site, t
             cursor.execute(f"SELECT count(*) FROM {done.relation} JOIN object USING (object_id)")
             assert cursor.fetchone() == (done.rows,)
     users.drop("site_of_cracow")
+
+
+@pytest.fixture
+def small(federated):
+    """Alice's table in level1: a row beside each of 300 Objects of the release, and one beside none."""
+    users_here = spaces.Terms(20 << 20)
+    spaces.open_space("alice", federated, users_here)
+    rows = objects()
+    ra, dec = rows["ra"][:300] + 1e-4, rows["dec"][:300]
+    with as_user(federated, "alice") as session, session.cursor() as cursor:
+        cursor.execute("CREATE TABLE small (id bigint PRIMARY KEY, ra float8, dec float8)")
+        cursor.execute(
+            "INSERT INTO small SELECT * FROM unnest(%s, %s, %s) UNION ALL VALUES (-1, 10, 10), (-2, NULL, 3)",
+            [list(range(300)), ra.tolist(), dec.tolist()],
+        )
+    yield rows
+    with closing(connect(federated)) as session, session, session.cursor() as cursor:
+        cursor.execute("DROP SCHEMA user_alice CASCADE")
+        cursor.execute("DELETE FROM level3.space")
+
+
+def test_a_small_table_is_sent_to_the_remote_server_to_be_matched_there(federated, small, published):
+    with as_user(federated, "alice") as session, session.cursor() as cursor:
+        cursor.execute("SELECT hven.crossmatch('small', 'dr41.object', 60, 'pairs')")
+        cursor.execute("CREATE TABLE copied AS SELECT object_id, ra, dec FROM dr41.object")
+        cursor.execute("ALTER TABLE copied ADD PRIMARY KEY (object_id)")
+        cursor.execute("SELECT hven.crossmatch('small', 'copied', 60, 'here')")
+        cursor.execute("TABLE here EXCEPT ALL TABLE pairs")
+        assert cursor.fetchall() == []
+        cursor.execute("SELECT count(*), count(DISTINCT left_id) FROM pairs")
+        pairs, matched = cursor.fetchone()
+        assert pairs >= matched == 300
+        cursor.execute("SELECT count(*) FROM hven.sky_crossmatch_abroad('small', 'dr41.object', 60, true)")
+        assert cursor.fetchone() == (300,)
+
+
+def test_the_remote_server_looks_only_where_the_rows_are(federated, small, published):
+    scans = (
+        "SELECT t.seq_scan, t.idx_scan FROM pg_stat_user_tables t"
+        " WHERE t.schemaname = current_schema AND t.relname = 'object'"
+    )
+    with closing(connect(published)) as there, as_user(federated, "alice") as session, session.cursor() as cursor:
+        cursor.execute("CREATE TABLE few AS SELECT * FROM small WHERE id BETWEEN 0 AND 9")
+        (whole, by_index), found = outcome(there, scans)[0], []
+        cursor.execute("SELECT left_id FROM hven.sky_crossmatch_abroad('few', 'dr41.object', 1, true, '{id,ra,dec}')")
+        found = cursor.fetchall()
+        for _ in range(50):  # a session tells what it did when it ends
+            if (after := outcome(there, scans)[0])[1] > by_index:
+                break
+            time.sleep(0.1)
+    assert len(found) == 10
+    assert after[0] == whole
+    assert after[1] >= by_index + 10
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("SELECT hven.crossmatch('small', 'level1.object', 60, 'x')", None),
+        ("SELECT * FROM hven.sky_crossmatch_abroad('small', 'level1.object', 60)", "VN054"),
+        ("SELECT hven.crossmatch('small', 'dr41.object_flux', 60, 'x')", "VN013"),
+        ("SELECT dblink.dblink('hven_dr41', 'SELECT 1')", "42501"),
+        ("SELECT hven.crossmatch('many', 'dr41.object', 60, 'x')", "VN054"),
+    ],
+)
+def test_what_is_sent_abroad_is_limited(federated, small, statement, code):
+    with as_user(federated, "alice") as session, session.cursor() as cursor:
+        cursor.execute("CREATE TABLE many AS SELECT row_id, 1.0::float8 AS ra, 2.0::float8 AS dec"
+                       " FROM generate_series(1::bigint, 200001) row_id")  # fmt: skip
+    with closing(login("alice", "level1_a")) as session:
+        result = outcome(session, statement)
+    assert result == code if code else isinstance(result, list)

@@ -4,7 +4,7 @@ import re
 from contextlib import closing
 from pathlib import Path
 
-from federation import spaces
+from federation import foreign, spaces
 from federation.cli.level3 import level3
 from federation.importing import import_file
 from federation.sessions import as_user
@@ -25,6 +25,7 @@ def test_its_sql_runs(release, tmp_path):
     with as_user(release, "alice") as session:
         import_file(session, tmp_path / "clusters.csv", "my_clusters")
     spaces.create_group("lensing", ["alice", "bob"])
+    foreign.federate(release, "level1")
     with closing(login("alice")) as session, session, session.cursor() as cursor:
         for block in re.findall(r"```sql\n(.*?)```", TEXT, re.DOTALL):
             for statement in filter(str.strip, re.sub(r"--.*", "", block).split(";")):

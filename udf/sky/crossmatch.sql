@@ -56,6 +56,9 @@ DECLARE
         WHERE attrelid = side AND attnum > 0 AND NOT attisdropped);
     missing constant text := (SELECT string_agg(coalesce(n, 'primary key'), ', ') FROM unnest(wanted) n
                               WHERE n IS NULL OR n <> ALL (known));
+    -- With its schema, since the query has names of its own, such as a and k.
+    whole_name constant text := (SELECT format('%I.%I', nspname, relname) FROM pg_class c JOIN pg_namespace n
+                                 ON n.oid = c.relnamespace WHERE c.oid = side);
 BEGIN
     IF missing IS NOT NULL OR cardinality(wanted) NOT IN (3, 6) THEN
         RETURN hven.fail(''::text, 'VN013',
@@ -64,13 +67,13 @@ BEGIN
             'name the columns as an array, such as ARRAY[''source_id'', ''ra'', ''dec'']');
     END IF;
     IF cardinality(wanted) = 3 AND wanted[2:3] = ARRAY['ra', 'dec'] AND 'healpix29' = ANY (known) THEN
-        RETURN format('SELECT t.%I::bigint AS id, t.ra::float8, t.dec::float8, t.healpix29 AS h FROM %s t', wanted[1], side);
+        RETURN format('SELECT t.%I::bigint AS id, t.ra::float8, t.dec::float8, t.healpix29 AS h FROM %s t', wanted[1], whole_name);
     END IF;
     -- Pixels are computed in lots: arrays cost half of what a call for each row does.
     RETURN format('SELECT u.* FROM (SELECT array_agg(id) AS ids, array_agg(ra) AS ras, array_agg(dec) AS decs FROM ('
         'SELECT t.%I::bigint AS id, p.ra, p.dec, row_number() OVER () / 100000 AS lot FROM %s t, LATERAL %s p (ra, dec)'
         ' WHERE hven.sky_is_position(p.ra, p.dec)) q GROUP BY lot) l,'
-        ' LATERAL unnest(ids, ras, decs, hven.pixels_of(ras, decs)) u (id, ra, dec, h)', wanted[1], side,
+        ' LATERAL unnest(ids, ras, decs, hven.pixels_of(ras, decs)) u (id, ra, dec, h)', wanted[1], whole_name,
         CASE WHEN cardinality(wanted) = 6 AND epoch IS NOT NULL THEN
             format('hven.sky_at_epoch(t.%I, t.%I, t.%I, t.%I, $1 - t.%I)',
                    wanted[2], wanted[3], wanted[4], wanted[5], wanted[6])
