@@ -171,8 +171,9 @@ def difference_registered(
     if registered.psf is None:
         registered, _ = fit_psf(registered, detect(registered, fwhm=params.fwhm))
     exposure, registered = fill_saturated(exposure), fill_saturated(registered)
+    stars = found[found["clean"]]
     result, kernel, report = subtract(
-        exposure, registered, found["x"], found["y"], found["flux"], params.subtraction
+        exposure, registered, stars["x"], stars["y"], stars["flux"], params.subtraction
     )
     pair = (exposure, registered) if report["convolved"] == "template" else (registered, exposure)
     result = decorrelate(result, kernel, *pair)

@@ -32,7 +32,7 @@ def fill_saturated(exposure):
     fitted = fit_sources(image, weights(exposure.pixels), psf, x, y, size=psf.size, iterations=20)
     good = np.isfinite(fitted["flux"]) & (fitted["flux"] > 0)
     model = add_sources(np.zeros_like(image), psf, fitted["x"][good], fitted["y"][good], fitted["flux"][good])
-    filled = saturated & (model > image)
+    filled = saturated & np.isin(blobs, np.flatnonzero(good) + 1)  # bleed trails too
     pixels = exposure.pixels.with_flag(filled, "INTRP")
     note = f"interpolate: {good.sum()} of {count} saturated stars filled by the PSF"
     return exposure.with_image(np.where(filled, model, image), note, mask=pixels.mask)

@@ -6,10 +6,11 @@ import numba
 import numpy as np
 
 from pipelines.image import VaryingImage
-from pipelines.image.varying import polynomial
+from pipelines.image.varying import polynomial, polynomial_terms
 from pipelines.steps.conditions import BadInput
 from pipelines.steps.robust import relative_misfit
 
+GUESSED = 2  # degree of the PSF models' variation, and so of the kernel that they tell
 NEGLIGIBLE = 1e-9  # of a kernel's factor: smaller ones would turn into denormal numbers, which are slow
 
 
@@ -30,7 +31,8 @@ class KernelParams:
     sigmas, degrees : tuple
         Widths in pixels of the Gaussians and the degrees of the polynomials that modify them.
     degree : int
-        Highest of the variation of kernel and background over the detector; see `degree_for`.
+        Highest of the variation of kernel and background over the detector: from 2 on, that which half of the
+        stamps predict the other half with best.
     stamp_half : int
         Half width of the fitted region round each star.
     max_stamps, min_stamps : int
@@ -45,7 +47,7 @@ class KernelParams:
     degrees: tuple = (4, 3, 2, 0, 0)
     degree: int = 4
     stamp_half: int = 15
-    max_stamps: int = 400
+    max_stamps: int = 800
     min_stamps: int = 6
     min_snr: float = 20.0
     clip: float = 3.5
@@ -146,12 +148,6 @@ def choose_stamps(x, y, flux, shape, params):
     return np.array(chosen, int)
 
 
-def degree_for(count, params):
-    """Return the degree that so many stamps carry: above 2 it takes 20 for each term, else noise is fitted."""
-    least = min(params.degree, 2)
-    return max(d for d in range(least, params.degree + 1) if d == least or 10 * (d + 1) * (d + 2) <= count)
-
-
 def stamp_equations(image, target, weight, places, params):
     """Return each stamp's normal equations for the coefficients of the basis and a constant background.
 
@@ -203,16 +199,28 @@ def kernel_between(psf, target, shape, params, nodes=6):
         matrices, vectors, _, _ = stamp_equations(stamp, goal, np.ones_like(goal), middle, params)
         ridge = 1e-4 * np.sum(stamp**2) * products + 1e-12 * np.eye(len(products))
         local.append(np.linalg.solve(matrices[0] + ridge, vectors[0]))
-    terms = polynomial(x, y, shape, params.degree)
+    terms = polynomial(x, y, shape, GUESSED)
     return np.linalg.lstsq(terms.T, np.array(local), rcond=None)[0].T
 
 
-def fit_kernel(image, target, weight, places, guess, params):
+def fit_kernel(image, target, weight, noise, places, guess, params):
     """Fit the kernel that turns `image` into `target`, with its variation, from stamps round `places`.
 
     Least squares, drawn towards `guess` as strongly as noise of the weights' variance in `image` would draw
-    towards zero: what the stars do not show stays as the PSF models have it, and the real noise of `image`
-    does not bias the kernel.
+    towards zero: what the stars do not show stays as the PSF models have it. The real noise of `image` draws
+    towards zero; as much again towards the guess makes up for it.
+
+    Parameters
+    ----------
+    image, target, weight : ndarray
+        Image to convolve, image to match, and the weight of its pixels.
+    noise : ndarray
+        Variance of the pixels of `image`.
+    places : ndarray of int, shape (n, 2)
+        Columns and rows of the stamps' middles.
+    guess : ndarray
+        Of `kernel_between`. Stamps that fit it far worse than others of their brightness are left out at first.
+    params : KernelParams
 
     Returns
     -------
@@ -223,42 +231,75 @@ def fit_kernel(image, target, weight, places, guess, params):
     dict
         SDQA values: n_stamps, reduced_chi2, kernel_sum.
     """
-    matrices, vectors, power, pixels = equations = stamp_equations(image, target, weight, places, params)
-    kept = enough = pixels > 0.5 * (2 * params.stamp_half + 1) ** 2
-    terms = polynomial(*places.T, target.shape, params.degree)
-    for _ in range(4):
-        if kept.sum() < params.min_stamps:
-            raise NoKernel(
-                f"fit_kernel got {kept.sum()} usable stamps; it needs {params.min_stamps}",
-                "check that science exposure and template overlap and are not saturated or clouded out",
-            )
-        solution = _solve([e[kept] for e in equations], terms[:, kept], guess, params)
-        local = (solution @ terms).T
-        chi2 = power - 2 * (local * vectors).sum(1) + np.einsum("ni,nij,nj->n", local, matrices, local)
-        misfit = np.log(np.maximum(chi2, 1e-9) / pixels.clip(1))
-        relative = relative_misfit(misfit, power)  # of the brightest, the model's own error sets it
-        spread = 1.4826 * np.median(np.abs(relative[kept]))
-        kept, last = enough & (relative < params.clip * max(spread, 0.05)), kept
-        if np.array_equal(kept, last):
-            break
-    planes = np.tensordot(solution[:-1].T, basis_images(params), axes=1)
+    equations = matrices, vectors, power, pixels = stamp_equations(image, target, weight, places, params)
+    half, products = params.stamp_half, gram(params)
+    believed = (guess @ polynomial(*places.T, target.shape, GUESSED)).T
+    shares = [(weight * noise)[r - half : r + half + 1, c - half : c + half + 1].sum() for c, r in places]
+    drawn = vectors + (pixels + shares)[:, None] * (believed @ products)
+    stiff = matrices + pixels[:, None, None] * products
+    enough = pixels > 0.5 * (2 * half + 1) ** 2
+    kept = _alike(_misfit(believed, equations), power, enough, params.clip)
+    if kept.sum() < params.min_stamps:
+        raise NoKernel(
+            f"fit_kernel got {kept.sum()} usable stamps; it needs {params.min_stamps}",
+            "check that science exposure and template overlap and are not saturated or clouded out",
+        )
+    every = polynomial(*places.T, target.shape, params.degree)
+    terms = every[: _best_degree(stiff, drawn, every, kept, equations, params)]
+    for _ in range(2):  # more would drop a corner whose stamps fit worse and worse
+        solution = _solve(stiff[kept], drawn[kept], terms[:, kept])
+        misfit = _misfit((solution @ terms).T, equations)
+        used, kept = kept, _alike(misfit, power, enough, params.clip)
+    kernel = kernel_of(solution, target.shape, params)
     report = {
-        "n_stamps": int(kept.sum()),
-        "reduced_chi2": np.exp(np.median(misfit[kept])),
-        "kernel_sum": planes[0].sum(),
+        "n_stamps": int(used.sum()),
+        "reduced_chi2": np.exp(np.median(misfit[used])),
+        "kernel_sum": kernel.planes[0].sum(),
     }
-    return VaryingImage(planes, target.shape), solution[-1], report
+    return kernel, solution[-1], report
 
 
-def _solve(equations, terms, guess, params):
+def _best_degree(stiff, drawn, every, kept, equations, params):
+    """Return how many terms predict best, by polynomials fitted to one half of the stamps, those of the other."""
+    halves = np.arange(len(kept)) % 2 == 0
+    least, scores = min(2, params.degree), {}
+    for degree in range(least, params.degree + 1):
+        count = len(polynomial_terms(degree))
+        local = np.empty(drawn.shape)
+        if min((kept & halves).sum(), (kept & ~halves).sum()) < 2 * count:
+            break
+        for half in (halves, ~halves):
+            terms = every[:count]
+            solution = _solve(stiff[kept & ~half], drawn[kept & ~half], terms[:, kept & ~half])
+            local[half] = (solution @ terms[:, half]).T
+        scores[count] = _misfit(local, equations)[kept].mean()
+    return min(scores, key=scores.get, default=len(polynomial_terms(least)))
+
+
+def _misfit(local, equations):
+    """Return the logarithm of each stamp's χ² per pixel with its own coefficients, `local` (n, k)."""
+    matrices, vectors, power, pixels = equations
+    chi2 = power - 2 * (local * vectors).sum(1) + np.einsum("ni,nij,nj->n", local, matrices, local)
+    return np.log(np.maximum(chi2, 1e-9) / pixels.clip(1))
+
+
+def _alike(misfit, power, enough, clip):
+    """Return which stamps fit as well as others of their brightness: of the brightest, the model's error sets it."""
+    relative = relative_misfit(misfit, power)
+    spread = 1.4826 * np.median(np.abs(relative[enough])) if enough.any() else 0
+    return enough & (relative < clip * max(spread, 0.05))
+
+
+def kernel_of(solution, shape, params):
+    """Return the VaryingImage of coefficients (k, n_terms) of the basis and a constant background."""
+    return VaryingImage(np.tensordot(solution[:-1].T, basis_images(params), axes=1), shape)
+
+
+def _solve(stiff, drawn, terms):
     """Return coefficients (k, n_terms), each a polynomial of position, of all stamps together."""
-    matrices, vectors, _, pixels = equations
-    products = gram(params)
-    count, n_terms = len(products), len(terms)
-    drawn = vectors + pixels[:, None] * (products @ guess @ terms).T
+    count, n_terms = drawn.shape[1], len(terms)
     squares = (terms[:, None] * terms[None]).reshape(n_terms**2, -1)
-    stiff = (matrices + pixels[:, None, None] * products).reshape(-1, count**2)
-    normal = (squares @ stiff).reshape(n_terms, n_terms, count, count).transpose(2, 0, 3, 1)
+    normal = (squares @ stiff.reshape(-1, count**2)).reshape(n_terms, n_terms, count, count).transpose(2, 0, 3, 1)
     normal = normal.reshape(count * n_terms, count * n_terms)
     scale = 1 / np.sqrt(np.diag(normal))
     right = (terms @ drawn).T.ravel() * scale

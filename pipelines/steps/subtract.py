@@ -9,10 +9,11 @@ import sep
 from pipelines.image import VaryingImage, bits
 from pipelines.image.masked import UNUSABLE, grow
 from pipelines.image.varying import surface
-from pipelines.steps.kernel import KernelParams, choose_stamps, degree_for, fit_kernel, kernel_between
+from pipelines.steps.cores import settle_cores
+from pipelines.steps.kernel import KernelParams, basis_images, choose_stamps, fit_kernel, kernel_between, kernel_of
 from pipelines.steps.variance import smooth_variance
 
-CEILING = np.float32(100)  # times the sky's variance: more would only cost the later convolutions their precision
+WINGS = 3  # widths of the kernel, its largest, by which it may be wrong for a saturated star
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class SubtractParams:
         Interpolation leaves more of stars of two pixels than of well sampled ones.
     core_error : float
         Part by which what fills saturated cores and bleeds may be wrong, which the kernel spreads.
+    bright : float
+        Sigma of the sky from where on a star's pixels are a core that tells its own kernel: see `settle_cores`.
     sky_box : int
         Side in pixels of the mesh on which the difference's own sky is fitted.
     """
@@ -43,6 +46,7 @@ class SubtractParams:
     jitter: float = 0.04
     mismatch: float = 0.005
     core_error: float = 0.3
+    bright: float = 1000.0
     sky_box: int = 128
 
 
@@ -79,29 +83,35 @@ def subtract(science, template, x, y, flux, params=None):
     reference, target = (template, science) if sharper else (science, template)
     bad = reference.pixels.unusable | target.pixels.unusable
     ref_image, target_image = (_filled(exposure.pixels) for exposure in (reference, target))
-    variance = reference.pixels.variance + target.pixels.variance
-    weight = np.where(bad, 0, 1 / np.maximum(variance, 1e-9)).astype(np.float32)
     stars = _places(science, x, y, flux, params.kernel)
-    fit = replace(params.kernel, degree=degree_for(len(stars), params.kernel))
+    fit = params.kernel
     guess = kernel_between(reference.psf, target.psf, science.shape, fit)
-    kernel, background, report = fit_kernel(ref_image, target_image, weight, stars, guess, fit)
+    likely = kernel_of(guess, science.shape, fit).at(*middle)
+    power = np.sum(likely**2)
+    variance = target.pixels.variance + np.float32(power) * reference.pixels.variance
+    # Else a few bright stars that are off their place bend the kernel.
+    add_model_error(variance, target_image, np.float32(params.jitter**2), np.float32(params.mismatch**2))
+    near = bad | grow(reference.pixels.unusable, kernel_reach(likely))
+    weight = np.where(near, 0, 1 / np.maximum(variance, 1e-9)).astype(np.float32)
+    noise = reference.pixels.variance
+    kernel, background, report = fit_kernel(ref_image, target_image, weight, noise, stars, guess, fit)
     matched = kernel.convolve(ref_image)
     difference = target_image - matched - surface(background, science.shape)
     difference -= _sky(difference, bad, params.sky_box)
     noise = VaryingImage(kernel.at(*middle)[None] ** 2, kernel.shape)
     variance = smooth_variance(target.pixels.variance) + np.maximum(noise.convolve(reference.pixels.variance), 0)
-    saturated = reference.pixels.flagged("SAT")
-    if saturated.any():
-        blur = VaryingImage(np.abs(kernel.at(*middle))[None], kernel.shape)
-        wrong = (np.float32(params.core_error) * blur.convolve(np.where(saturated, ref_image, 0))) ** 2
-        variance += np.minimum(wrong, CEILING * np.median(variance[::8, ::8]))
     add_model_error(variance, matched, np.float32(params.jitter**2), np.float32(params.mismatch**2))
+    spoilt = grow(reference.pixels.unusable, kernel_reach(kernel.at(*middle)))
+    saturated = reference.pixels.flagged("SAT")
+    cores = saturated | (ref_image > params.bright * np.sqrt(np.median(variance[::8, ::8])))
+    wings = basis_images(replace(fit, sigmas=fit.sigmas[-WINGS:], degrees=(0,) * WINGS))
+    errors = np.where(saturated, params.core_error, 0).astype(np.float32)
+    settle_cores(difference, variance, ~(bad | spoilt), ref_image, cores, kernel, wings, errors)
     psf = science.psf
     if not sharper:  # the difference has the template's scale and sign
         factor = -1 / kernel.at(*middle).sum()
         difference, variance = difference * np.float32(factor), variance * np.float32(factor**2)
         psf = psf.convolved(VaryingImage(-factor * kernel.planes, kernel.shape))
-    spoilt = grow(reference.pixels.unusable, kernel_reach(kernel.at(*middle)))
     border = int(kernel_reach(kernel.at(*middle), 0.05))
     spoilt |= np.pad(np.zeros([n - 2 * border for n in spoilt.shape], bool), border, constant_values=True)
     mask = science.pixels.mask | _template_mask(template.pixels.mask)
