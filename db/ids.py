@@ -169,7 +169,9 @@ def _days_since_noon(mjd, longitude_deg):
     return np.asarray(mjd, dtype=float) + longitude_deg / 360 - 0.5 - MJD_OF_NIGHT_0
 
 
-def _checked(part: Integers, name: str, highest: int) -> npt.NDArray[np.int64]:
+def _checked(part: Integers, name: str, highest: int) -> Integers:
+    if type(part) is int and 0 <= part <= highest:
+        return part  # one id alone: numpy would take twenty times as long
     values = np.asarray(part)
     if values.dtype.kind not in "iu" and values.size:
         raise IdError(f"ids: {name} is {values.dtype}, allowed are integers", "convert it before packing")

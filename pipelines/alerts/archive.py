@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import RealDictCursor
 
 from db.errors import HvenError
 from db.files import Extent, FileStore, FileStoreError, register
 from db.load import load
 from db.queries import queries
 from pipelines.alerts import avro, voevent
-from pipelines.alerts.rows import AlertRows, gather
+from pipelines.alerts.rows import AlertRows, fetch, gather
 from pipelines.image.stamps import unpack_stamps
 
 log = logging.getLogger("hven.alerts")
@@ -48,20 +47,19 @@ def archive_visit(connection: Connection, store: FileStore, visit_id: int) -> in
     FileStoreError, LoadError, psycopg2.Error
         The Alerts wait as before.
     """
-    with connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+    with connection, connection.cursor() as cursor:
         cursor.execute(queries("alerts")["lock"], {"stream": "full"})
         cursor.execute(queries("alerts")["to_archive"], {"visit_id": visit_id})
-        alerts = cursor.fetchall()
+        alerts = fetch(cursor)
         if not alerts:
             return 0
         rows = gather(connection, alerts)
         packets = write_all(rows, read_stamps(connection, store, visit_id, {row["dia_source_id"] for row in alerts}))
         stored, extents = store.put_pack(packets)
-        with connection.cursor() as plain:
-            file_id = register(plain, stored, MEDIA_TYPES["voevent"], name=f"alerts {visit_id} voevent")
-            ids, versions = ([row[name] for row in alerts] for name in ("dia_source_id", "version"))
-            _save(connection, "voevent", (ids, versions), file_id, extents)
-            plain.execute(queries("alerts")["offer"], {"ids": ids, "versions": versions})
+        file_id = register(cursor, stored, MEDIA_TYPES["voevent"], name=f"alerts {visit_id} voevent")
+        ids, versions = ([row[name] for row in alerts] for name in ("dia_source_id", "version"))
+        _save(connection, "voevent", (ids, versions), file_id, extents)
+        cursor.execute(queries("alerts")["offer"], {"ids": ids, "versions": versions})
     return len(alerts)
 
 

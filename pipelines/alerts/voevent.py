@@ -168,6 +168,7 @@ def _stamp(kind: str, content: bytes) -> str:
     return f'<Param name="stamp_{kind}"><Description>{STAMP}</Description><Value>{text}</Value></Param>'
 
 
+@cache
 def _fields() -> str:
     columns = measurement.dia_source.columns
     parts = []
