@@ -1,5 +1,6 @@
 """What a Data Release is made from: the plan in the hub, raw exposures of the live database, certified calibrations."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -55,12 +56,13 @@ def plan(name: str, release: int, parameters: dict) -> None:
     """
     check_name(name, release)
     with closing(connect(LIVE)) as session, session.cursor() as cursor:
-        cursor.execute(queries("build")["first_raw"], parameters)
+        cursor.execute(queries("build")["first_raw"], limits(parameters))
         first, number = cursor.fetchone()
     if not number:
         raise ReleaseError(
             f"release: {name} got the cutoff TAI MJD {parameters['cutoff_tai']:.6f}; "
-            + (f"the first raw exposure is of {first:.6f}" if first else f"{LIVE} has no raw exposures"),
+            + (f"the first raw exposure is of {first:.6f}" if first else f"{LIVE} has no raw exposures")
+            + ("; none is in its time and area" if first and first <= parameters["cutoff_tai"] else ""),
             "give a later --cutoff, or ingest raw frames",
         )
     values = {"release": release, "name": name, "cutoff_tai": parameters["cutoff_tai"], "parameters": Json(parameters)}
@@ -77,9 +79,16 @@ def planned(name: str) -> dict:
     return found[0]
 
 
-def gather(connection: Connection, cutoff_tai: float) -> int:
-    """Copy what was observed until the cutoff from the live database, in the caller's transaction; return the raws."""
-    until = {"cutoff_tai": cutoff_tai}
+def limits(parameters: Mapping) -> dict[str, float | None]:
+    """Return the time and the region that a release is limited to, as queries want them."""
+    area = parameters.get("area") or {}
+    found = {"cutoff_tai": parameters["cutoff_tai"], "from_tai": parameters.get("from_tai", 0.0)}
+    return found | {name: area.get(name) for name in ("ra", "dec", "reach_arcsec")}
+
+
+def gather(connection: Connection, parameters: Mapping) -> int:
+    """Copy what was observed from the live database, in the caller's transaction; return how many raw exposures."""
+    until = limits(parameters)
     with closing(connect(LIVE)) as source, source, connection.cursor() as cursor:
         for table in ("filter", "detector", "refcat"):
             copy_table(source, connection, table)

@@ -79,7 +79,7 @@ def freeze(name: str, reason: str | None = None) -> None:
     ReleaseError
         It is not validated.
     """
-    _demand(name, "freeze", "validated")
+    demand(name, "freeze", "validated")
     with closing(connect(name)) as session, session.cursor() as cursor:
         session.autocommit = True
         cursor.execute("VACUUM (ANALYZE)")
@@ -97,7 +97,7 @@ def publish(name: str, reason: str | None = None) -> None:
     ReleaseError
         It is not frozen, or it is a mini-DR.
     """
-    known = _demand(name, "publish", "frozen")
+    known = demand(name, "publish", "frozen")
     ownership.publish(name)
     with closing(connect(name)) as session, session.cursor() as cursor:
         cursor.execute(queries("life_cycle")["facts"])
@@ -125,7 +125,7 @@ def withdraw(name: str, reason: str, current: str | None = None) -> None:
     ReleaseError
         It is not published, or it is current and no other takes its place.
     """
-    known = _demand(name, "withdraw", "published")
+    known = demand(name, "withdraw", "published")
     if known.is_current and current is None:
         others = ", ".join(one.name for one in releases() if one.state == "published" and one.name != name) or "none"
         raise ReleaseError(
@@ -133,7 +133,7 @@ def withdraw(name: str, reason: str, current: str | None = None) -> None:
             "name the one that takes its place by --current",
         )
     if current:
-        _demand(current, "make current", "published")
+        demand(current, "make current", "published")
     with closing(connect(HUB)) as session, session, session.cursor() as cursor:
         if known.is_current:
             cursor.execute(queries("life_cycle")["make_current"], {"name": current})
@@ -143,7 +143,8 @@ def withdraw(name: str, reason: str, current: str | None = None) -> None:
     inventory.write_services()
 
 
-def _demand(name: str, verb: str, state: str) -> Known:
+def demand(name: str, verb: str, state: str) -> Known:
+    """Return what the hub knows of a release; raise ReleaseError unless it is in the state that `verb` needs."""
     known = find(name)
     if known.state != state:
         said = f"release: can't {verb} {name}: it is {known.state}, and has to be {state}"

@@ -122,7 +122,7 @@ def check_droppable(database: str) -> None:
         cursor.execute(queries("databases")["pointing"], {"database": database})
         for name, state, is_current in cursor:
             kept = kept or (
-                f"is what {name} points to" if name != database
+                f"is what {name} points to" if name not in (database, "level1_next")
                 else "is the current release" if is_current
                 else f"is {state}" if state in ("published", "frozen") else None
             )

@@ -166,12 +166,15 @@ def create_release(name: str, release_number: int, fill: Callable[[], None] = la
 
 def _to_upgrade() -> Iterator[str]:
     """Yield level1, the template and every release that is not frozen; asked for when the hub is up to date."""
-    yield LEVEL1[0]
+    with closing(connect(HUB)) as session, session.cursor() as cursor:
+        cursor.execute(queries("databases")["state"], {"name": "level1"})
+        live = (cursor.fetchone() or (None, None, None, LEVEL1[0]))[3]
+    yield live
     yield TEMPLATE
     with closing(connect(HUB)) as session, session.cursor() as cursor:
         cursor.execute(queries("databases")["by_state"], {"states": ["creating", "building", "validated", "live"]})
         known = [database for (database,) in cursor]
-    yield from (database for database in known if database != LEVEL1[0])
+    yield from (database for database in known if database != live)
 
 
 @contextmanager

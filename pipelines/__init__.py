@@ -4,6 +4,7 @@ commands: dict[str, str] = {
     "alerts": "pipelines.cli.alerts:alerts",
     "demo": "pipelines.cli.demo:demo",
     "efd": "pipelines.cli.efd:efd",
+    "efficiency": "pipelines.cli.efficiency:efficiency",
     "get": "pipelines.cli.get:get",
     "jobs": "pipelines.cli.jobs:jobs",
     "refcat": "pipelines.cli.refcat:refcat",

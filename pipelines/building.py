@@ -18,6 +18,7 @@ from db.queue import Production
 from db.release import ReleaseError
 from db.software import software
 from pipelines.pool import PoolParams, run_pool
+from pipelines.productions import synthesis
 from pipelines.productions.release import first_jobs, params_of
 from pipelines.worker import Stop
 
@@ -41,6 +42,8 @@ Progress = Callable[[list[Phase], float | None], None]
 def plan(name: str, cutoff_tai: float, given: Mapping) -> int:
     """Write down what a release is to be made from; return its number.
 
+    A mini-DR may have an `area` (ra, dec, radius_deg), begin at `from_tai`, and `inject` synthetic objects.
+
     Raises
     ------
     ReleaseError, ParamsError, UnknownInstrument
@@ -57,8 +60,11 @@ def fill(name: str, store: FileStore) -> None:
         cursor.execute(queries("build")["production"])
         if cursor.fetchone():
             return
-        build.gather(session, parameters["cutoff_tai"])
+        build.gather(session, parameters)
         wanted = build.places(session)
+        if parameters.get("inject"):
+            with closing(connect(build.LIVE)) as live:
+                synthesis.fill(live, session, parameters, min(place.midpoint_tai for place in wanted))
         masters = build.best_masters(parameters["instrument"], wanted)
         build.check_files(session, store, {sha for kinds in masters for sha in kinds.values()})
         production = Production("release", name, **vars(software()), parameters=parameters)

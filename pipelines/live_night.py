@@ -128,9 +128,14 @@ def _take_in(connection: Connection, night: Night, path: Path, jobs: Callable) -
         return Frame(path, reason=str(error))
 
 
-def run(night: Night, workers: int, *, stay: Callable[[], bool] = lambda: False) -> int:
-    """Keep workers at the night's jobs until none is left, and as long as `stay` says so; return how many are dead."""
-    params = PoolParams({night.database: 1.0}, night.store.root, workers)
+def run(
+    night: Night, workers: int, *, stay: Callable[[], bool] = lambda: False, kinds: str = "pipelines.worker:KINDS"
+) -> int:
+    """Keep workers at the night's jobs until none is left, and as long as `stay` says so; return how many are dead.
+
+    `kinds` is the table of job kinds, as `module:attribute`.
+    """
+    params = PoolParams({night.database: 1.0}, night.store.root, workers, kinds)
     with closing(connect(night.database)) as connection, running(params) as pool:
         connection.autocommit = True
         while pool.is_alive() and (_left(connection, night) or stay()):
@@ -162,18 +167,23 @@ def close(night: Night, number: int, report: Path) -> Iterator[str]:
         Jobs are still to be done.
     """
     with closing(connect(night.database)) as connection:
-        yield from _settle(connection, night, number)
-        begin = _run(connection, "begin_of_night", night=number)[0][0]
-        merged = _run(connection, "deduplicate", since_tai=begin)[0][0]
-        yield f"{merged['merged']} of {merged['suspects']} new Objects merged with their doubles"
-        yield f"{len(_run(connection, 'reindex_moved'))} Objects indexed where they are now"
-        yield f"{len(_run(connection, 'close_visits', night=number))} Visits closed"
-        _sweep(connection)
-        yield f"{len(SWEPT)} tables swept"
+        yield from tidy(connection, night, number)
         late = _run(connection, "late_telemetry", night=number)
         yield f"telemetry: {_telemetry(late)}"
         report.write_text(nightly_report(connection, number, f"{night.database}, night {number}"))
         yield f"report: {report}"
+
+
+def tidy(connection: Connection, night: Night, number: int) -> Iterator[str]:
+    """Do of closing a night what concerns its rows; tell each."""
+    yield from _settle(connection, night, number)
+    begin = _run(connection, "begin_of_night", night=number)[0][0]
+    merged = _run(connection, "deduplicate", since_tai=begin)[0][0]
+    yield f"{merged['merged']} of {merged['suspects']} new Objects merged with their doubles"
+    yield f"{len(_run(connection, 'reindex_moved'))} Objects indexed where they are now"
+    yield f"{len(_run(connection, 'close_visits', night=number))} Visits closed"
+    _sweep(connection)
+    yield f"{len(SWEPT)} tables swept"
 
 
 def _settle(connection: Connection, night: Night, number: int) -> Iterator[str]:

@@ -31,13 +31,14 @@ BEGIN
                ('alert', 'dia_source_id', 'visit_id', 'visit'),
                ('predicted_position', 'dia_source_id', 'dia_source_id', 'dia_source')
     LOOP
-        -- A retired Object's id lives on in Alerts: they were sent with it.
+        -- The id of a retired Object, or of one of an earlier release, lives on in Alerts: they were sent with it.
         RETURN QUERY EXECUTE format(
             'SELECT %1$L, m.%2$I, %3$L, m.%3$I::bigint FROM :catalogue.%1$I AS m'
             ' WHERE m.%2$I BETWEEN $1 AND $2 AND m.%3$I IS NOT NULL'
             ' AND NOT EXISTS (SELECT FROM :catalogue.%4$I AS p WHERE p.%5$I = m.%3$I)'
             || CASE WHEN link.relation = 'alert' AND link.reference = 'object_id'
                     THEN ' AND NOT EXISTS (SELECT FROM :catalogue.object_retired AS r WHERE r.object_id = m.object_id)'
+                         ' AND NOT EXISTS (SELECT FROM :catalogue.object_match AS r WHERE r.other_object_id = m.object_id)'
                     ELSE '' END,
             link.relation, link.id, link.reference, link.parent,
             CASE link.parent WHEN 'dia_source' THEN 'dia_source_id' ELSE link.parent || '_id' END)

@@ -1,5 +1,5 @@
 -- Alert selection: which DiaSources of a Visit are sent, and what is force-photometered from now on.
--- minimum revision: science_0001
+-- minimum revision: science_0006
 -- databases: level1
 -- requires: association/open association/read time
 -- execute: hven_worker hven_operator
@@ -94,25 +94,25 @@ BEGIN
         SELECT DISTINCT ON (a.dia_source_id) a.* FROM :catalogue.alert a JOIN unnest(ids) AS c (dia_source_id) USING (dia_source_id)
         WHERE a.visit_id = visit ORDER BY a.dia_source_id, a.version DESC
     ), earlier AS (
-        SELECT a.object_id, a.moving_object_id, a.version, a.ivorn FROM hven.alerts_outdated(visit, ids) a
+        SELECT a.object_id, a.moving_object_id, a.version, a.ivorn, a.is_replayed FROM hven.alerts_outdated(visit, ids) a
         UNION ALL
-        SELECT a.object_id, a.moving_object_id, a.version, a.ivorn FROM latest a WHERE a.cites_as = 'retraction'
+        SELECT a.object_id, a.moving_object_id, a.version, a.ivorn, a.is_replayed FROM latest a WHERE a.cites_as = 'retraction'
     ), alerted AS (
         INSERT INTO :catalogue.alert (dia_source_id, version, ivorn, cites, cites_as, object_id, moving_object_id, visit_id,
-                                      exposure_id, rule, host_object_id, is_moving, selected_tai)
+                                      exposure_id, rule, host_object_id, is_moving, selected_tai, is_replayed)
         SELECT c.dia_source_id, coalesce(e.version + 1, 1), hven.alert_ivorn(p ->> 'ivorn_prefix', c.dia_source_id, coalesce(e.version + 1, 1)),
                e.ivorn, CASE WHEN e.ivorn IS NOT NULL THEN 'supersedes' END, c.object_id, c.moving_object_id, visit,
                coalesce(s.exposures, ARRAY[c.exposure_id]), p ->> 'rule', c.host, c.moving_object_id IS NOT NULL,
-               hven.tai_mjd(clock_timestamp())
+               hven.tai_mjd(clock_timestamp()), NOT (p ->> 'send')::boolean OR coalesce(e.is_replayed, false)
         FROM chosen c LEFT JOIN snaps s USING (dia_source_id)
         LEFT JOIN earlier e ON coalesce(e.object_id, e.moving_object_id) = coalesce(c.object_id, c.moving_object_id)
         LEFT JOIN latest l USING (dia_source_id)
         WHERE l.dia_source_id IS NULL OR l.cites_as = 'retraction'
         ORDER BY c.dia_source_id
-        RETURNING dia_source_id, version, object_id, cites
+        RETURNING dia_source_id, version, object_id, cites, is_replayed
     ), sent AS (
         INSERT INTO :catalogue.outbox (dia_source_id, version, stream)
-        SELECT dia_source_id, version, p ->> 'stream' FROM alerted ORDER BY dia_source_id
+        SELECT dia_source_id, version, p ->> 'stream' FROM alerted WHERE NOT is_replayed ORDER BY dia_source_id
     ), forced AS (
         INSERT INTO :catalogue.force_list AS f (object_id, since_visit_id, expires_tai, priority)
         SELECT a.object_id, visit, v.midpoint_tai + (p ->> 'force_days')::float8, c.snr
@@ -127,7 +127,7 @@ END
 $$;
 
 COMMENT ON FUNCTION hven.alerts_insert(bigint, jsonb, bigint[], bigint[]) IS
-'Writes Alerts for DiaSources of a Visit, with their hosts (0 = none), hands them to the outbox and puts their Objects on the list to be force-photometered. One that was sent stays as it is; one that takes the place of an outdated one cites it. Returns how many are new, and how many of these supersede others.';
+'Writes Alerts for DiaSources of a Visit, with their hosts (0 = none), hands them to the outbox and puts their Objects on the list to be force-photometered. One that was sent stays as it is; one that takes the place of an outdated one cites it. Without send none goes to the outbox. Returns how many are new, and how many of these supersede others.';
 
 
 CREATE OR REPLACE FUNCTION hven.alert_ivorn(prefix text, dia_source_id bigint, version integer)
@@ -143,13 +143,13 @@ CREATE OR REPLACE FUNCTION hven.alerts_outdated(visit bigint, ids bigint[])
 RETURNS SETOF :catalogue.alert
 LANGUAGE sql STABLE
 AS $$
-    SELECT a.* FROM :catalogue.alert a
+    SELECT a.* FROM hven.visit_ids(visit) i JOIN :catalogue.alert a ON a.dia_source_id BETWEEN i.first AND i.last
     WHERE a.visit_id = visit AND a.dia_source_id <> ALL (coalesce(ids, '{}')) AND a.cites_as IS DISTINCT FROM 'retraction'
       AND NOT EXISTS (SELECT FROM :catalogue.alert later WHERE later.visit_id = visit AND later.cites = a.ivorn)
 $$;
 
 COMMENT ON FUNCTION hven.alerts_outdated(bigint, bigint[]) IS
-'Alerts of a Visit, latest versions, whose DiaSources are not among those given.';
+'Alerts of a Visit, latest versions, whose DiaSources are not among those given; what was sent under ids of an earlier release is left alone.';
 
 
 CREATE OR REPLACE FUNCTION hven.alerts_retract(visit bigint, p jsonb, ids bigint[], OUT retracted bigint)
@@ -158,15 +158,15 @@ AS $$
 BEGIN
     WITH gone AS (
         INSERT INTO :catalogue.alert (dia_source_id, version, ivorn, cites, cites_as, object_id, moving_object_id, visit_id,
-                                      exposure_id, rule, host_object_id, is_moving, selected_tai)
+                                      exposure_id, rule, host_object_id, is_moving, selected_tai, is_replayed)
         SELECT a.dia_source_id, a.version + 1, hven.alert_ivorn(p ->> 'ivorn_prefix', a.dia_source_id, a.version + 1), a.ivorn,
                'retraction', a.object_id, a.moving_object_id, visit, a.exposure_id, a.rule, a.host_object_id, a.is_moving,
-               hven.tai_mjd(clock_timestamp())
+               hven.tai_mjd(clock_timestamp()), NOT (p ->> 'send')::boolean OR a.is_replayed
         FROM hven.alerts_outdated(visit, ids) a ORDER BY a.dia_source_id
-        RETURNING dia_source_id, version
+        RETURNING dia_source_id, version, is_replayed
     ), sent AS (
         INSERT INTO :catalogue.outbox (dia_source_id, version, stream)
-        SELECT dia_source_id, version, p ->> 'stream' FROM gone ORDER BY dia_source_id
+        SELECT dia_source_id, version, p ->> 'stream' FROM gone WHERE NOT is_replayed ORDER BY dia_source_id
     )
     SELECT count(*) INTO retracted FROM gone;
 END
@@ -174,6 +174,37 @@ $$;
 
 COMMENT ON FUNCTION hven.alerts_retract(bigint, jsonb, bigint[]) IS
 'Retracts what was sent of a Visit for DiaSources that are not among those given, unless it was superseded; returns how many.';
+
+
+CREATE OR REPLACE FUNCTION hven.alerts_sent_before(visit bigint, OUT ra bytea, OUT "dec" bytea)
+LANGUAGE sql STABLE
+AS $$
+    SELECT string_agg(float8send(d.ra), ''), string_agg(float8send(d.dec), '')
+    FROM hven.visit_ids(visit) i JOIN :catalogue.alert a ON a.visit_id = visit AND a.dia_source_id < i.first
+    JOIN :catalogue.dia_source d USING (dia_source_id)
+    WHERE a.version = 1 AND NOT a.is_replayed
+$$;
+
+COMMENT ON FUNCTION hven.alerts_sent_before(bigint) IS
+'Where Alerts of a Visit were sent under the ids of an earlier release, as columns of big-endian bytes.';
+
+
+CREATE OR REPLACE FUNCTION hven.alerts_force(visit bigint, p jsonb, ids bigint[])
+RETURNS void
+LANGUAGE sql
+AS $$
+    INSERT INTO :catalogue.force_list AS f (object_id, since_visit_id, expires_tai, priority)
+    SELECT d.object_id, visit, v.midpoint_tai + (p ->> 'force_days')::float8, max(d.snr)
+    FROM hven.visit_ids(visit) i JOIN :catalogue.dia_source d ON d.dia_source_id BETWEEN i.first AND i.last
+    JOIN :catalogue.visit v ON v.visit_id = visit
+    WHERE d.dia_source_id = ANY (ids) AND d.object_id IS NOT NULL AND v.midpoint_tai IS NOT NULL
+    GROUP BY d.object_id, v.midpoint_tai ORDER BY d.object_id
+    ON CONFLICT (object_id) DO UPDATE
+    SET expires_tai = greatest(f.expires_tai, excluded.expires_tai), priority = greatest(f.priority, excluded.priority)
+$$;
+
+COMMENT ON FUNCTION hven.alerts_force(bigint, jsonb, bigint[]) IS
+'Puts the Objects of DiaSources of a Visit on the list to be force-photometered.';
 
 
 CREATE OR REPLACE FUNCTION hven.alerts_trim_list(visit bigint, most bigint, OUT expired bigint, OUT dropped bigint)
@@ -214,15 +245,19 @@ except RefusedError as refused:
     plpy.error(f"select_alerts: {refused}", hint=refused.remedy, sqlstate=refused.code)
 ids, *places = call("alerts_chosen(bigint, jsonb)", visit_id, p.json()).values()
 ra, dec = columns(dict(enumerate(places)), "ff")
-which, lowest, highest = ranges(ra, dec, p)
+known = sent_before(ra, dec, *call.arrays("alerts_sent_before(bigint)", "ff", visit_id), p)
+fresh = np.array(ids or [], np.int64)[~known]
+which, lowest, highest = ranges(ra[~known], dec[~known], p)
 found = call.arrays("alerts_hosts(bigint[], bigint[])", "48ffeee", lowest, highest)
-alerts = call("alerts_insert(bigint, jsonb, bigint[], bigint[])", visit_id, p.json(), ids or [], hosts(ra, dec, which, found))
+alerts = call("alerts_insert(bigint, jsonb, bigint[], bigint[])", visit_id, p.json(), fresh, hosts(ra[~known], dec[~known], which, found))
 retracted = call("alerts_retract(bigint, jsonb, bigint[])", visit_id, p.json(), ids)
-return call.report(**alerts, **retracted, **call("alerts_trim_list(bigint, bigint)", visit_id, p.most_forced))
+if known.any():
+    call("alerts_force(bigint, jsonb, bigint[])", visit_id, p.json(), np.array(ids)[known])
+return call.report(**alerts, sent_before=int(known.sum()), **retracted, **call("alerts_trim_list(bigint, bigint)", visit_id, p.most_forced))
 $python$;
 
 COMMENT ON FUNCTION hven.select_alerts(bigint, jsonb) IS
-'Selects the Alerts of an associated Visit and hands them to the outbox, in the caller''s transaction; after a rerun of the Visit, outdated Alerts are superseded or retracted. Returns counts and the milliseconds of each step; VN020 before association, VN023 for a parameter that is unknown or impossible.';
+'Selects the Alerts of an associated Visit and hands them to the outbox, in the caller''s transaction; after a rerun of the Visit, outdated Alerts are superseded or retracted. What was alerted under the ids of an earlier release is not alerted again. Returns counts and the milliseconds of each step; VN020 before association, VN023 for a parameter that is unknown or impossible.';
 
 
 CREATE OR REPLACE FUNCTION hven.exposures_with_many_alerts(sigma float8 DEFAULT 5, since_tai float8 DEFAULT 0)

@@ -10,17 +10,23 @@ SELECT parameters FROM hub.data_release WHERE name = %(name)s
 -- next_mini: the first number that no mini-DR has
 SELECT min(n) FROM generate_series(48, 63) AS n WHERE n NOT IN (SELECT release FROM hub.science_database)
 
--- first_raw: when the first raw exposure was taken, and how many there are to a cutoff
-SELECT min(midpoint_tai), count(*) FILTER (WHERE midpoint_tai <= %(cutoff_tai)s) FROM exposure WHERE kind = 'raw'
+-- first_raw: when the first raw exposure was taken, and how many there are in a time and a region
+SELECT min(e.midpoint_tai),
+       count(*) FILTER (WHERE v.midpoint_tai BETWEEN %(from_tai)s AND %(cutoff_tai)s AND (
+           %(reach_arcsec)s::float8 IS NULL OR hven.sky_separation_arcsec(v.ra, v.dec, %(ra)s, %(dec)s) <= %(reach_arcsec)s))
+FROM exposure AS e JOIN visit AS v USING (visit_id) WHERE e.kind = 'raw'
 
--- visits: Visits to a cutoff, for COPY
+-- visits: Visits in a time and a region, for COPY
 SELECT {columns} FROM visit AS v
-WHERE midpoint_tai <= %(cutoff_tai)s AND EXISTS (SELECT FROM exposure AS e WHERE e.visit_id = v.visit_id AND e.kind = 'raw')
+WHERE midpoint_tai BETWEEN %(from_tai)s AND %(cutoff_tai)s
+  AND (%(reach_arcsec)s::float8 IS NULL OR hven.sky_separation_arcsec(v.ra, v.dec, %(ra)s, %(dec)s) <= %(reach_arcsec)s)
+  AND EXISTS (SELECT FROM exposure AS e WHERE e.visit_id = v.visit_id AND e.kind = 'raw')
 
--- raws: raw exposures of Visits to a cutoff with their files, for COPY
+-- raws: raw exposures of Visits in a time and a region with their files, for COPY
 SELECT {columns}, f.sha256, f.size, f.media_type, f.name
 FROM exposure AS e JOIN queue.file AS f USING (file_id) JOIN visit AS v USING (visit_id)
-WHERE e.kind = 'raw' AND v.midpoint_tai <= %(cutoff_tai)s
+WHERE e.kind = 'raw' AND v.midpoint_tai BETWEEN %(from_tai)s AND %(cutoff_tai)s
+  AND (%(reach_arcsec)s::float8 IS NULL OR hven.sky_separation_arcsec(v.ra, v.dec, %(ra)s, %(dec)s) <= %(reach_arcsec)s)
 
 -- expect_raws: a table for raw exposures and their files
 CREATE TEMP TABLE raw (LIKE exposure) ON COMMIT DROP;

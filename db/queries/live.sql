@@ -152,3 +152,16 @@ FROM efd.topic AS t LEFT JOIN efd.sync AS y USING (topic_id)
 GROUP BY t.name
 HAVING coalesce(max(y.to_tai), 0) < (SELECT max(shutter_close_tai) FROM visit WHERE night = %(night)s)
 ORDER BY t.name
+
+-- live_release: the number in the ids of what is measured now
+SELECT hven.live_release()
+
+-- templates_under: templates in use of a Visit's band whose patches an outline meets
+SELECT f.sha256
+FROM visit AS v JOIN coadd AS c ON c.filter_id = v.filter_id AND c.kind = 'template' AND c.is_current
+JOIN patch AS p USING (patch_id) JOIN queue.file AS f ON f.file_id = c.file_id
+WHERE v.visit_id = %(visit_id)s AND p.outer_region OPERATOR(public.&&) %(outline)s
+ORDER BY p.patch_id
+
+-- prepare_night: partitions for the measurements of a night
+SELECT hven.ensure_partitions(hven.live_release(), %(night)s, %(night)s)

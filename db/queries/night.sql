@@ -90,7 +90,7 @@ DELETE FROM staging.forced_dia_source WHERE visit_id = %(visit_id)s AND detector
 SELECT hven.associate_visit(%(visit_id)s, parameters => %(parameters)s)
 
 -- select_alerts: choose what goes out
-SELECT hven.select_alerts(%(visit_id)s)
+SELECT hven.select_alerts(%(visit_id)s, %(parameters)s)
 
 -- save_stamps: where the stamps of an Exposure's DiaSources lie
 UPDATE exposure SET stamps_file_id = %(file_id)s WHERE exposure_id = %(exposure_id)s

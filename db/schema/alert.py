@@ -34,6 +34,7 @@ alert = table(
     link("host_object_id", doc="The extended Object whose footprint it lies in"),
     flag("is_moving", "A known MovingObject is predicted there", nullable=False, server_default="false"),
     mjd("selected_tai", "When it was selected", ucd="time.processing", nullable=False),
+    flag("is_replayed", "Found only when a night was replayed after a Data Release: never sent", nullable=False, server_default="false"),
     PrimaryKeyConstraint("dia_source_id", "version"),
     check("cites", "(version = 1) = (cites IS NULL) AND (cites IS NULL) = (cites_as IS NULL)",
           doc="A first version cites nothing; a further one cites a packet and says how"),

@@ -37,6 +37,24 @@ class Moment(click.ParamType):
             self.fail(f"got {value!r}; allowed are a TAI MJD, or YYYY-MM-DD with or without THH:MM:SS", param, ctx)
 
 
+class Cone(click.ParamType):
+    """A cone on the sky: RA,DEC,RADIUS in deg."""
+
+    name = "ra,dec,radius"
+
+    def convert(self, value, param, ctx):
+        """Return ra, dec and radius_deg by name."""
+        if isinstance(value, dict):
+            return value
+        try:
+            ra, dec, radius = map(float, value.split(","))
+        except ValueError:
+            self.fail(f"got {value!r}; allowed are three numbers with commas, in deg", param, ctx)
+        if not (0 <= ra < 360 and -90 <= dec <= 90 and radius > 0):
+            self.fail(f"got {value!r}; ra is 0 to below 360, dec -90 to 90, the radius above 0", param, ctx)
+        return {"ra": ra, "dec": dec, "radius_deg": radius}
+
+
 @release.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--camera", required=True, help="The instrument that took them.")
@@ -55,17 +73,25 @@ def calibrate(folder: Path, camera: str, start: float, end: float, store: Path |
 
 @release.command()
 @click.argument("name")
-@click.option("--cutoff", type=Moment(), required=True, help="Visits until then go in: TAI, as MJD or date.")
+@click.option("--cutoff", "--to", type=Moment(), required=True, help="Visits until then go in: TAI, as MJD or date.")
+@click.option("--from", "start", type=Moment(), default="0", help="Of a mini-DR: Visits before stay out.")
+@click.option("--area", type=Cone(), help="Of a mini-DR: Visits that reach this cone go in, RA,DEC,RADIUS in deg.")
+@click.option("--inject", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Of a mini-DR: YAML file of synthetic objects; class and number must be in it.")
 @click.option("--params", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
               help="YAML file of parameters; instrument and reference must be in it.")
 @stored
-def create(name: str, cutoff: float, file: Path, store: Path | None) -> None:
-    """Make the database of a new release, and list all that is to be done."""
+def create(
+    name: str, cutoff: float, start: float, area: dict | None, inject: Path | None, file: Path, store: Path | None
+) -> None:
+    """Make the database of a new release, and list all that is to be done; of a mini-DR if its name begins so."""
     import yaml
 
     from pipelines import building
 
-    building.plan(name, cutoff, yaml.safe_load(file.read_text()) or {})
+    given = yaml.safe_load(file.read_text()) or {}
+    limited = {"from_tai": start, "area": area, "inject": inject and yaml.safe_load(inject.read_text())}
+    building.plan(name, cutoff, given | {key: value for key, value in limited.items() if value})
     _make(name, _root(store))
     click.echo(f"{name}: ready to be built by `hven release run {name}`")
 
@@ -208,6 +234,26 @@ def publish(name: str, reason: str | None) -> None:
 
     life_cycle.publish(name, reason)
     click.echo(f"{name}: published, and current")
+
+
+@release.command()
+@click.argument("name")
+@click.option("--concurrency", "-c", type=click.IntRange(1), help="Workers. Default one a core.")
+@click.option("--production", default="night", show_default=True, help="The production whose nights are replayed.")
+@stored
+def handover(name: str, concurrency: int | None, production: str, store: Path | None) -> None:
+    """Let the live database continue from a published release; may be interrupted, goes on when called again.
+
+    The other live database is filled from it, the nights since its cutoff are replayed without sending, then the name
+    level1 is switched, between nights.
+    """
+    from db.files import FileStore
+    from migrations.upgrade import recreate
+    from pipelines.succeeding import hand_over
+
+    workers = concurrency or len(os.sched_getaffinity(0))
+    done = hand_over(name, FileStore(_root(store)), workers, recreate, click.echo, production=production)
+    click.echo(f"level1: {done.new}, from {name}; {done.old} takes no more rows: restart what is connected to it")
 
 
 @release.command()

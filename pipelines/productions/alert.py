@@ -16,21 +16,23 @@ from db.load import LoadReport, load
 from db.provenance import record
 from db.queries import queries
 from db.queue import Job, NewJob
+from db.regions import Point, Polygon
 from pipelines import sdqa
 from pipelines.image import Exposure, read_exposure
 from pipelines.image.files import DamagedFile, exposure_bytes
 from pipelines.instruments import instrument
 from pipelines.productions import detector as steps
 from pipelines.productions import stamps
+from pipelines.productions.bootstrap import RELEASE as BOOTSTRAP
 from pipelines.productions.detector import DetectorParams
 from pipelines.productions.refcat import lookup
+from pipelines.productions.release_difference import mosaic
 from pipelines.productions.rows import exposure_row, measurement_rows, object_rows, snap_rows, staged_result
 from pipelines.productions.signature import Masters
 from pipelines.steps.conditions import BadInput
 from pipelines.steps.measure import SNAP, force_photometry, measure_snaps
 from pipelines.steps.refcat import tycho2
 
-RELEASE = 0
 ARCSEC = 3600.0
 
 
@@ -41,8 +43,9 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
     association has not waited for enqueues a second pass.
     """
     number = job.parameters["detector_id"]
-    with connection:
+    with connection, connection.cursor() as cursor:
         visit = _visit(connection, job.parameters["visit_id"])
+        release = live_release(cursor)
     try:
         with connection, connection.cursor() as cursor:
             sources = inputs(cursor, job.production_id, job.parameters)
@@ -56,7 +59,7 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
     kinds = {"calibrated": images.calibrated, "difference": images.difference}
     rows = {kind: exposure_row(image, kind, visit, number, job.job_id) for kind, image in kinds.items()}
     files = {kind: store.put(exposure_bytes(image)) for kind, image in kinds.items()}
-    identified = measurement_rows(images.dia_sources, "dia_source_id", rows["difference"], RELEASE)
+    identified = measurement_rows(images.dia_sources, "dia_source_id", rows["difference"], release)
     pictures = stamps.make(images.pictures(), identified)
     with connection, connection.cursor() as cursor:
         queue.fence(cursor, job)
@@ -65,16 +68,23 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
         for kind, row in rows.items():
             row["file_id"] = register(cursor, files[kind], "image/fits", job_id=job.job_id)
             cursor.execute(queries("night")["save_exposure"], row)
-            record(cursor, job.job_id, kind, "exposure", row["exposure_id"], sources.files(kind))
+            record(cursor, job.job_id, kind, "exposure", row["exposure_id"], sources.files(kind, images.templates))
         stamps.save(cursor, store, rows["difference"]["exposure_id"], pictures, job.job_id)
         _keep_quality(cursor, job, rows["calibrated"], quality, unassessed)
         snaps = snap_rows(rows["difference"], sources.times)
         for row in snaps:
             cursor.execute(queries("night")["save_exposure"], row)
-        staged = _stage(connection, cursor, job, [rows["difference"], *snaps], identified, images)
+        forced = _forced(cursor, rows["difference"], images.difference, release)
+        staged = _stage(connection, cursor, job, [rows["difference"], *snaps], identified, forced, images)
         if is_late:
             queue.enqueue(cursor, job.production_id, [second_pass(job.parameters["visit_id"], f"detector {number}")])
         queue.finish(cursor, job, staged_result(staged))
+
+
+def live_release(cursor) -> int:
+    """Return the number in the ids of what is measured now: that of the release which the live database continues."""
+    cursor.execute(queries("live")["live_release"])
+    return cursor.fetchone()[0]
 
 
 def second_pass(visit_id: int, why: str) -> NewJob:
@@ -107,8 +117,8 @@ class Inputs:
     ----------
     raw : tuple of bytes
         Checksums of the raw Snaps.
-    template : bytes
-        Checksum of the template.
+    template : bytes or None
+        Checksum of the template; None: those of the patches under the exposure.
     masters : mapping of str to bytes
         Checksums of master calibrations, by kind; empty for a camera without.
     camera : str
@@ -116,19 +126,21 @@ class Inputs:
         Of `refcat`, whose stars WCS and zeropoint are fitted to; None: Tycho-2 from its index on disk.
     times : tuple of float
         Midpoints of the Snaps; the first is the epoch of the reference stars.
+    visit_id : int
     """
 
     raw: tuple[bytes, ...]
-    template: bytes
+    template: bytes | None
     masters: Mapping[str, bytes]
     camera: str
     catalogue: str | None
     times: tuple[float, ...]
+    visit_id: int
 
-    def files(self, kind: str) -> dict[str, tuple[bytes, ...]]:
+    def files(self, kind: str, templates: tuple[bytes, ...]) -> dict[str, tuple[bytes, ...]]:
         """Return the checksums that go into the calibrated exposure, or into the difference, by role."""
         masters = {role: (sha256,) for role, sha256 in self.masters.items()}
-        return {"raw": self.raw} | masters | ({"template": (self.template,)} if kind == "difference" else {})
+        return {"raw": self.raw} | masters | ({"template": templates} if kind == "difference" else {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +155,8 @@ class Images:
     difference : Exposure
     dia_sources : ndarray
     template : Exposure
+    templates : tuple of bytes
+        Checksums of what the template was made of.
     apart : Exposure or None
         The first Snap minus the second, where there are two.
     """
@@ -152,6 +166,7 @@ class Images:
     difference: Exposure
     dia_sources: np.ndarray
     template: Exposure
+    templates: tuple[bytes, ...]
     apart: Exposure | None = None
 
     def pictures(self) -> dict[str, Exposure]:
@@ -174,7 +189,8 @@ def inputs(cursor, production_id: int, parameters: Mapping) -> Inputs:
     """Return what a job `detector` works on.
 
     The production's parameters name the files of a camera without masters by `template`; else, for each band and
-    detector ("r 0"), template, bias, dark and flat.
+    detector ("r 0"), template, bias, dark and flat. With `templates`: patches, templates are those that were handed
+    over from a release.
     """
     cursor.execute(queries("night")["raw_files"], parameters)
     _, raw, times = zip(*cursor, strict=True)
@@ -184,15 +200,18 @@ def inputs(cursor, production_id: int, parameters: Mapping) -> Inputs:
     place = f"{cursor.fetchone()[0]} {parameters['detector_id']}"
     common = {role: settings[role] for role in ("template", "dark") if settings.get(role)}
     own = settings["files"].get(place) if "files" in settings else common
-    if not own:
+    of_patches = settings.get("templates") == "patches"
+    if not own and not of_patches:
         known = ", ".join(settings.get("files", {})) or "none"
         raise NoTemplate(
             f"detector got band and detector {place}; the production has files for {known}",
             "prepare the field in this band: hven night prepare",
         )
-    own = {role: bytes.fromhex(sha256) for role, sha256 in own.items()}
+    own = {role: bytes.fromhex(sha256) for role, sha256 in (own or {}).items()}
+    template = own.pop("template", None)
     return Inputs(
-        tuple(map(bytes, raw)), own.pop("template"), own, settings["instrument"], settings.get("reference"), times
+        tuple(map(bytes, raw)), None if of_patches else template, own, settings["instrument"],
+        settings.get("reference"), times, parameters["visit_id"],
     )
 
 
@@ -207,9 +226,23 @@ def make_images(connection: Connection, store: FileStore, sources: Inputs, numbe
         exposure, found, apart = steps.calibrate_snaps(raws, camera, number, masters, reference)
     else:
         exposure, found = steps.calibrate(raws[0], camera, number, params, reference, masters.dark)
-    template = read_exposure(store.get(sources.template))
-    difference, dia_sources, *registered = steps.difference(exposure, found, template, params)
-    return Images(exposure, found, difference, dia_sources, *registered, apart)
+    if sources.template:
+        templates = (sources.template,)
+        made = steps.difference(exposure, found, read_exposure(store.get(sources.template)), params)
+    else:
+        templates = _templates_under(connection, exposure, sources.visit_id)
+        under = mosaic([read_exposure(store.get(sha256)) for sha256 in templates], exposure)
+        made = steps.difference_registered(exposure, found, under, params)
+    difference, dia_sources, registered = made
+    return Images(exposure, found, difference, dia_sources, registered, templates, apart)
+
+
+def _templates_under(connection: Connection, exposure: Exposure, visit_id: int) -> tuple[bytes, ...]:
+    """Return the checksums of the templates of the Visit's band whose patches the exposure meets."""
+    outline = Polygon(tuple(Point(*corner) for corner in exposure.wcs.polygon(exposure.shape).tolist()))
+    with connection, connection.cursor() as cursor:
+        cursor.execute(queries("live")["templates_under"], {"visit_id": visit_id, "outline": outline})
+        return tuple(bytes(sha256) for (sha256,) in cursor)
 
 
 @lru_cache(maxsize=8)  # three for each detector of one band; a worker meets the same ones again all night
@@ -222,9 +255,10 @@ def associate(connection: Connection, _store: FileStore, job: Job) -> None:
     with connection, connection.cursor() as cursor:
         queue.fence(cursor, job)
         cursor.execute(queries("night")["production_parameters"], {"production_id": job.production_id})
-        values = job.parameters | {"parameters": Json(cursor.fetchone()[0].get("association", {}))}
+        settings = cursor.fetchone()[0]
         done = {}
-        for step in ("associate", "select_alerts"):
+        for step, kind in (("associate", "association"), ("select_alerts", "alerts")):
+            values = job.parameters | {"parameters": Json(settings.get(kind, {}))}
             cursor.execute(queries("night")[step], values)
             done[step] = cursor.fetchone()[0]
         visit_id = job.parameters["visit_id"]
@@ -248,10 +282,10 @@ def make_template(connection: Connection, store: FileStore, raw: Path, camera: s
         row = exposure_row(exposure, "calibrated", visit, 0, None)
         row["file_id"] = register(cursor, stored, "image/fits", name="template.fits")
         cursor.execute(queries("night")["save_exposure"], row)
-        objects = object_rows(good, RELEASE)
+        objects = object_rows(good, BOOTSTRAP)
         load(connection, "object", objects)
         # Each of these Sources is the first of its Object, in the Objects' order.
-        own = measurement_rows(good, "source_id", row, RELEASE)
+        own = measurement_rows(good, "source_id", row, BOOTSTRAP)
         order = np.argsort(own["healpix29"], kind="stable")
         load(connection, "source", {name: column[order] for name, column in own.items()}
              | {"object_id": objects["object_id"]})
@@ -267,7 +301,8 @@ def _visit(connection: Connection, visit_id: int) -> dict:
 
 
 def _stage(
-    connection: Connection, cursor, job: Job, exposures: Sequence[Mapping], rows: Mapping, images: Images
+    connection: Connection, cursor, job: Job, exposures: Sequence[Mapping], rows: Mapping, forced: Mapping | None,
+    images: Images,
 ) -> list[LoadReport]:
     """Replace what an earlier attempt staged; return what was staged.
 
@@ -281,7 +316,6 @@ def _stage(
         measured = measure_snaps(images.dia_sources, images.apart)
         snaps = [_of_snap(*pair, rows["dia_source_id"]) for pair in zip(measured, of_snaps, strict=True)]
         staged["dia_source_snap"] = {name: np.concatenate([snap[name] for snap in snaps]) for name in snaps[0]}
-    forced = _forced(cursor, difference, images.difference)
     if forced:
         staged["forced_dia_source"] = forced
     return [
@@ -296,7 +330,7 @@ def _of_snap(measured: np.ndarray, exposure: Mapping, dia_source_ids: np.ndarray
     return {name: measured[name] for name in SNAP.names} | same | {"dia_source_id": dia_source_ids}
 
 
-def _forced(cursor, exposure: Mapping, image: Exposure) -> dict | None:
+def _forced(cursor, exposure: Mapping, image: Exposure, release: int) -> dict | None:
     """Return forced photometry of the listed Objects and the predicted MovingObjects that lie on the difference."""
     corners = image.wcs.polygon(image.shape)
     radius = np.hypot((corners[:, 0] - exposure["ra"]) * np.cos(np.radians(exposure["dec"])),
@@ -310,5 +344,5 @@ def _forced(cursor, exposure: Mapping, image: Exposure) -> dict | None:
     object_id, moving_object_id, ra, dec = (np.array(column) for column in zip(*listed, strict=True))
     measured, index = force_photometry(image, ra, dec)
     parents = {"object_id": object_id[index], "moving_object_id": moving_object_id[index]}
-    rows = measurement_rows(measured, "forced_dia_source_id", exposure, RELEASE)
+    rows = measurement_rows(measured, "forced_dia_source_id", exposure, release)
     return rows | {name: np.ma.masked_equal(parent, 0) for name, parent in parents.items()}

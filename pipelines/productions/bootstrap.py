@@ -53,7 +53,7 @@ def begin(
     middle = np.median(pointings, axis=0)
     with connection:
         import_tycho2(connection, *middle, POINTING_DEG + np.ptp(pointings[:, 1]))
-    visits = [ingest(connection, store, raw, camera, production_id, RELEASE, lambda *_: []) for raw in raws]
+    visits = [ingest(connection, store, raw, camera, production_id, lambda *_: []) for raw in raws]
     with connection, connection.cursor() as cursor:
         queue.enqueue(cursor, production_id, _jobs(visits, camera))
     return visits

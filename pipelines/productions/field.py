@@ -22,7 +22,7 @@ from pipelines.image.files import exposure_bytes
 from pipelines.instruments import Instrument
 from pipelines.mops.kepler import ELEMENTS
 from pipelines.productions import detector as steps
-from pipelines.productions.alert import RELEASE
+from pipelines.productions.bootstrap import RELEASE
 from pipelines.productions.refcat import import_catalogue
 from pipelines.productions.rows import object_rows
 from pipelines.productions.signature import make_masters

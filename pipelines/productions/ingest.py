@@ -57,7 +57,7 @@ def visit_jobs(visit: Complete) -> list[NewJob]:
 
 
 def ingest(
-    connection: Connection, store: FileStore, raw: Path, camera: Instrument, production_id: int, release: int = 0,
+    connection: Connection, store: FileStore, raw: Path, camera: Instrument, production_id: int,
     jobs: Callable[[Complete], list[NewJob]] = visit_jobs,
 ) -> int:
     """Take in one raw frame of every detector in a file; return its visit_id.
@@ -74,7 +74,7 @@ def ingest(
             _register_detector(cursor, camera, detector)
             row = _row(cursor, observation, camera, file_id)
             if is_live:  # a release keeps measurements by tile
-                cursor.execute("SELECT hven.ensure_partitions(%s, %s, %s)", (release, row["night"], row["night"]))
+                cursor.execute(queries("live")["prepare_night"], row)
             cursor.execute(queries("night")["register_visit"], row)
             cursor.execute(queries("night")["register_raw"], row)
             if not cursor.rowcount:
@@ -82,12 +82,12 @@ def ingest(
             cursor.execute(queries("night")["count_raw"], row)
             if cursor.fetchone()[0]:
                 cursor.execute(queries("night")["summarise_visit"], row)
-                visit = _complete(cursor, row["visit_id"], camera, production_id, is_live)
+                visit = complete(cursor, row["visit_id"], camera, production_id, is_live)
                 queue.enqueue(cursor, production_id, jobs(visit))
     return row["visit_id"]
 
 
-def _complete(cursor, visit_id: int, camera: Instrument, production_id: int, is_live: bool) -> Complete:
+def complete(cursor, visit_id: int, camera: Instrument, production_id: int, is_live: bool) -> Complete:
     """Return a complete Visit, with what the live database knows of its place among the others."""
     if not is_live:
         return Complete(visit_id, camera)

@@ -22,8 +22,10 @@ from db.queue import Job, NewJob
 from pipelines.image import Exposure, read_exposure
 from pipelines.image.files import exposure_bytes
 from pipelines.instruments import instrument
+from pipelines.productions import synthesis
 from pipelines.productions.bootstrap import keep_calibrated
 from pipelines.productions.detector import DetectorParams, recalibrate, sources
+from pipelines.productions.ingest import field_radius_arcsec
 from pipelines.productions.refcat import lookup
 from pipelines.productions.signature import Masters, remove_signature
 from pipelines.steps.background import subtract_background
@@ -36,6 +38,9 @@ from pipelines.steps.variance import scale_variance
 from pipelines.steps.wcs import nominal_wcs
 
 ATTEMPTS = 5
+MINI = range(48, 64)
+LIMITS = ("from_tai", "area", "inject")
+"""Parameters of mini-DRs alone."""
 WELL_SAMPLED = 3.0  # pixels of FWHM, from which the kernel of the well sampled is used
 
 
@@ -74,6 +79,12 @@ class ReleaseParams:
         Distance within which DiaSources are of one Object.
     association : mapping
         Parameters of `associate_sources` that differ from the default.
+    from_tai : float
+        Visits before stay out [MJD]; of a mini-DR alone, as are:
+    area : mapping
+        ra, dec, radius_deg of the region; Visits that reach it go in. Empty: all.
+    inject : mapping
+        Synthetic objects: class, number, seed, options (`pipelines.synthetic`). Empty: none.
     """
 
     release: int
@@ -88,6 +99,9 @@ class ReleaseParams:
     match_arcsec: float = 0.6
     dia_match_arcsec: float = 0.3
     association: Mapping[str, float] = field(default_factory=dict)
+    from_tai: float = 0.0
+    area: Mapping[str, float] = field(default_factory=dict)
+    inject: Mapping = field(default_factory=dict)
 
     @property
     def detector(self) -> DetectorParams:
@@ -115,7 +129,19 @@ def params_of(release: int, cutoff_tai: float, given: Mapping) -> ReleaseParams:
             + f"allowed are {', '.join(allowed)}",
             "correct the file; instrument and reference must be in it",
         )
-    instrument(given["instrument"])
+    camera, limited = instrument(given["instrument"]), [name for name in LIMITS if given.get(name)]
+    if limited and release not in MINI:
+        raise ParamsError(
+            f"release: a Data Release got {', '.join(limited)}; it holds all of the survey, and nothing synthetic",
+            "name it mini_…, or leave them out",
+        )
+    if given.get("inject"):
+        synthesis.object_class(given["inject"])
+        if not given.get("area"):
+            raise ParamsError("release: synthetic objects need an area to be drawn in", "give --area RA,DEC,RADIUS")
+    if area := given.get("area"):
+        reach = 3600 * area["radius_deg"] + field_radius_arcsec(camera)
+        given = dict(given) | {"area": dict(area) | {"reach_arcsec": reach}}
     return ReleaseParams(release, cutoff_tai, **given)
 
 
@@ -157,6 +183,9 @@ def calibrate(connection: Connection, store: FileStore, job: Job) -> None:
     try:
         exposure = _sum_of_snaps(store, raws, masters, place["detector_id"], params)
         exposure, found = _characterised(connection, exposure, visit["midpoint_tai"], params)
+        if params.inject:
+            exposure = synthesis.add(connection, exposure, place["visit_id"], params.inject)
+            found = detect(exposure, fwhm=params.fwhm)
     except BadInput as error:
         with connection, connection.cursor() as cursor:
             queue.fence(cursor, job)

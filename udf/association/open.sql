@@ -10,12 +10,23 @@
 --   VN022  the Visit would create too many Objects
 --   VN023  a parameter is unknown or impossible
 
+CREATE OR REPLACE FUNCTION hven.live_release()
+RETURNS integer
+LANGUAGE sql STABLE
+AS $$
+    SELECT coalesce((SELECT max(object_id) FROM :catalogue.object) >> 57,
+                    (SELECT max(dia_source_id) FROM :catalogue.dia_source) >> 57, 0)::integer
+$$;
+
+COMMENT ON FUNCTION hven.live_release() IS
+'Number of the release that this database continues: that of its newest Objects, 0 before the first.';
+
+
 CREATE OR REPLACE FUNCTION hven.visit_ids(visit bigint, OUT first bigint, OUT last bigint)
 LANGUAGE sql STABLE
 AS $$
     SELECT hven.first_measurement_id(r.release, visit), hven.last_measurement_id(r.release, visit)
-    FROM (SELECT coalesce((SELECT max(object_id) FROM :catalogue.object) >> 57,
-                          (SELECT max(dia_source_id) FROM :catalogue.dia_source) >> 57, 0) AS release) r
+    FROM (SELECT hven.live_release() AS release) r
 $$;
 
 COMMENT ON FUNCTION hven.visit_ids(bigint) IS

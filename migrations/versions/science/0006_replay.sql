@@ -1,0 +1,1 @@
+ALTER TABLE :catalogue.alert ADD COLUMN is_replayed BOOLEAN DEFAULT false NOT NULL;
