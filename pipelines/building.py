@@ -64,7 +64,7 @@ def fill(name: str, store: FileStore) -> None:
         wanted = build.places(session)
         if parameters.get("inject"):
             with closing(connect(build.LIVE)) as live:
-                synthesis.fill(live, session, parameters, min(place.midpoint_tai for place in wanted))
+                synthesis.fill(live, session, parameters, [place.midpoint_tai for place in wanted])
         masters = build.best_masters(parameters["instrument"], wanted)
         build.check_files(session, store, {sha for kinds in masters for sha in kinds.values()})
         production = Production("release", name, **vars(software()), parameters=parameters)

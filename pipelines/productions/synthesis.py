@@ -1,6 +1,6 @@
 """Synthetic objects of a mini Data Release: drawn at its beginning, added to each exposure once that is calibrated."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 import numpy as np
@@ -54,10 +54,10 @@ def draw(given: Mapping, region: Region, hosts: np.ndarray) -> list[Drawn]:
     return [made.draw(random, region, hosts) for _ in range(given["number"])]
 
 
-def fill(live: Connection, mini: Connection, parameters: Mapping, first_tai: float) -> int:
+def fill(live: Connection, mini: Connection, parameters: Mapping, times: Sequence[float]) -> int:
     """Draw the objects of a mini-DR and enter them, in the caller's transaction; return how many.
 
-    Hosts are extended Objects of the live database.
+    Hosts are extended Objects of the live database; `times` are those of the Visits [TAI, MJD].
     """
     given, area = parameters.get("inject"), parameters["area"]
     if not given:
@@ -65,7 +65,7 @@ def fill(live: Connection, mini: Connection, parameters: Mapping, first_tai: flo
     with live.cursor() as cursor:
         cursor.execute(queries("synthetic")["hosts"], area)
         hosts = np.array(cursor.fetchall(), HOST)
-    region = Region(area["ra"], area["dec"], area["radius_deg"], first_tai, parameters["cutoff_tai"])
+    region = Region(area["ra"], area["dec"], area["radius_deg"], min(times), max(times))
     drawn = draw(given, region, hosts)
     with mini.cursor() as cursor:
         cursor.execute(queries("synthetic")["save_objects"], {
