@@ -168,6 +168,7 @@ def close(night: Night, number: int, report: Path) -> Iterator[str]:
     """
     with closing(connect(night.database)) as connection:
         yield from tidy(connection, night, number)
+        yield f"references: {_dangling(_run(connection, 'dangling', night=number))}"
         late = _run(connection, "late_telemetry", night=number)
         yield f"telemetry: {_telemetry(late)}"
         report.write_text(nightly_report(connection, number, f"{night.database}, night {number}"))
@@ -218,6 +219,13 @@ def _sweep(connection: Connection) -> None:
                 cursor.execute(f"VACUUM (ANALYZE) {table}")
     finally:
         connection.autocommit = False
+
+
+def _dangling(missing: list[tuple]) -> str:
+    if not missing:
+        return "every measurement has its parents"
+    named = ", ".join(f"{reference} of {count} rows, such as {parent}" for reference, count, parent in missing)
+    return f"parents are missing ({named}); `hven.check_references` names the rows"
 
 
 def _telemetry(late: list[tuple]) -> str:

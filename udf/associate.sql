@@ -1,5 +1,5 @@
 -- Association: the DiaSources of a Visit find their Objects, in one transaction.
--- minimum revision: science_0001
+-- minimum revision: science_0008
 -- databases: level1
 -- requires: association/open association/read association/write
 -- execute: hven_worker hven_operator
@@ -42,9 +42,17 @@ except RefusedError as refused:
 call("association_link(bigint, float8, bigint[], bigint[], bigint[])", visit_id, passed[2], mine.ids, parents, moving)
 matched = call("association_sum_positions(bigint, bigint, float8, bigint[])", *passed, ids)
 call("association_name_ties(bigint[], bigint[])", *namesakes(mine, new, ids, near, number))
-curves = LightCurves.of(*call.arrays("light_curves(bigint[])", "88fee", seen_before(near, parents)))
-scores = call.lap("variability", (*stetson_j(curves, band), *welch_stetson_i(curves)))
-call("association_sum_fluxes(bigint, bigint, float8, bigint[], smallint[], real[], bigint[], real[], integer[])", *passed, *scores)
+fluxes = call.arrays("association_fluxes(bigint, bigint, float8)", "88fee", *passed)
+order = np.argsort(fluxes[0])
+order = order[np.isin(fluxes[0][order], seen_before(near, parents))]
+fluxes = [column[order] for column in fluxes]
+held = call.arrays("kept_points(bigint[])", "84p", fluxes[0])
+missing = np.setdiff1d(fluxes[0], held[0])
+read = call.arrays("keep_points(bigint[], integer, bigint, bigint)", "84p", missing, 1, *passed[:2])
+curves = LightCurves.of(*map(np.concatenate, zip(kept(held), kept(read), fluxes)))
+scores, paired = stetson_j(curves, band), call.lap("variability", welch_stetson_i(curves))
+call("association_sum_fluxes(bigint, bigint, float8, bigint[], smallint[], real[])", *passed, *scores)
+call("association_variability(bigint[], bigint[], float8[], real[], real[], real[], integer[])", *fluxes, *spread(fluxes[0], *paired))
 closed = call("association_close(bigint, bigint, bigint, float8, bigint[])", visit_id, *passed, before["freed"])
 return call.report(dia_sources=mine.ids.size, new_objects=new.size, moving=int((moving > 0).sum()),
                    rejected=int((~mine.usable).sum()), **matched, **closed)

@@ -5,7 +5,8 @@ from time import perf_counter
 
 import numpy as np
 
-KINDS = {"4": ">i4", "8": ">i8", "f": ">f8", "e": ">f4", "b": "?"}
+POINT = [("tai", ">f8"), ("flux", ">f4"), ("error", ">f4"), ("filter", ">i2")]  # of object_variability.points
+KINDS = {"4": ">i4", "8": ">i8", "f": ">f8", "e": ">f4", "b": "?", "p": POINT}
 
 
 class Steps:
@@ -55,7 +56,7 @@ def columns(row, kinds):
     ----------
     row : dict of str to bytes
     kinds : str
-        One letter a column: 4 for integer, 8 for bigint, f for float8, e for float4, b for boolean.
+        One letter a column: 4 for integer, 8 for bigint, f for float8, e for float4, b for boolean, p for points.
     """
     found = (np.frombuffer(data or b"", KINDS[kind]) for data, kind in zip(row.values(), kinds, strict=True))
     return [column.astype(column.dtype.newbyteorder("=")) for column in found]

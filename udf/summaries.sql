@@ -1,7 +1,7 @@
 -- What an Object's row and its fluxes sum up of its DiaSources: the arithmetic of one step, and all of it anew.
--- minimum revision: science_0001
+-- minimum revision: science_0008
 -- databases: level1
--- requires: time sky/separation sky/healpix
+-- requires: time sky/separation sky/healpix points
 -- execute: hven_worker hven_operator
 
 CREATE OR REPLACE FUNCTION hven.position_weight(
@@ -68,27 +68,6 @@ $$;
 
 COMMENT ON FUNCTION hven.flux_summary(integer, real, float8, float8, float8, float8, float8) IS
 'Weighted mean and its error, unweighted variance (NULL for one flux) and chi squared about the weighted mean, of sums about a flux.';
-
-
-CREATE OR REPLACE FUNCTION hven.light_curves(
-    object_ids bigint[], OUT ids bytea, OUT filters bytea, OUT tai bytea, OUT fluxes bytea, OUT errors bytea)
-LANGUAGE plpgsql STABLE
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET enable_hashjoin = off
-SET enable_mergejoin = off
-AS $$
-BEGIN
-    SELECT string_agg(int8send(d.object_id), ''), string_agg(int8send(d.filter_id), ''), string_agg(float8send(d.midpoint_tai), ''),
-           string_agg(float4send(d.psf_flux), ''), string_agg(float4send(d.psf_flux_err), '')
-    INTO ids, filters, tai, fluxes, errors
-    FROM :catalogue.dia_source d
-    WHERE d.object_id = ANY (object_ids) AND d.time_withdrawn IS NULL AND d.psf_flux_err > 0 AND d.psf_flux IS NOT NULL;
-END
-$$;
-
-COMMENT ON FUNCTION hven.light_curves(bigint[]) IS
-'DiaSources with fluxes that hold, of Objects, in no order, as columns of big-endian bytes.';
 
 
 CREATE OR REPLACE FUNCTION hven.sum_positions(object_ids bigint[])
@@ -180,7 +159,8 @@ BEGIN
         sum_weight_flux = NULL, sum_weight_flux2 = NULL, sum_flux = NULL, sum_flux2 = NULL, variance = NULL, chi2 = NULL,
         stetson_j = NULL, amplitude = NULL, min_flux = NULL, max_flux = NULL, first_tai = NULL, last_tai = NULL
     WHERE object_id = ANY (object_ids);
-    UPDATE :catalogue.object_variability SET welch_stetson_i = NULL, pairs = NULL WHERE object_id = ANY (object_ids);
+    UPDATE :catalogue.object_variability SET welch_stetson_i = NULL, pairs = NULL, points = NULL
+    WHERE object_id = ANY (object_ids);
     DELETE FROM :catalogue.object_variability WHERE object_id = ANY (object_ids) AND period IS NULL;
     WITH rows AS (
         SELECT d.*, first_value(d.psf_flux) OVER (PARTITION BY d.object_id, d.filter_id ORDER BY d.dia_source_id) AS origin,
@@ -238,14 +218,14 @@ RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    INSERT INTO :catalogue.object_variability AS o (object_id, welch_stetson_i, pairs)
-    SELECT * FROM unnest(object_ids, welch_stetson_i, pair_counts)
-    ON CONFLICT (object_id) DO UPDATE SET welch_stetson_i = excluded.welch_stetson_i, pairs = excluded.pairs;
+    UPDATE :catalogue.object_variability o SET welch_stetson_i = v.i, pairs = v.pairs
+    FROM unnest(object_ids, set_welch_stetson_i.welch_stetson_i, pair_counts) AS v (object_id, i, pairs)
+    WHERE o.object_id = v.object_id;
 END
 $$;
 
 COMMENT ON FUNCTION hven.set_welch_stetson_i(bigint[], real[], integer[]) IS
-'Writes Welch and Stetson''s I and its number of pairs for Objects.';
+'Writes Welch and Stetson''s I and its number of pairs for Objects whose light curves are kept.';
 
 
 CREATE OR REPLACE FUNCTION hven.recompute_objects(object_ids bigint[])
@@ -257,7 +237,7 @@ AS $python$
 call = Steps(plpy, SD)
 call("sum_positions(bigint[])", object_ids)
 call("sum_fluxes(bigint[])", object_ids)
-curves = LightCurves.of(*call.arrays("light_curves(bigint[])", "88fee", object_ids))
+curves = LightCurves.of(*kept(call.arrays("keep_points(bigint[], integer, bigint, bigint)", "84p", object_ids, 2, 1, 0)))
 call("set_stetson_j(bigint[], smallint[], real[])", *stetson_j(curves))
 call("set_welch_stetson_i(bigint[], real[], integer[])", *welch_stetson_i(curves))
 return call.report(objects=len(object_ids))

@@ -48,6 +48,21 @@ class LightCurves:
         return LightCurves(*(column[index] for column in columns))
 
 
+def kept(columns):
+    """Columns of `LightCurves` of the light curves that are kept: ids, numbers of points, points."""
+    ids, counts, points = columns
+    return np.repeat(ids, counts), points["filter"].astype(np.int64), points["tai"], points["flux"], points["error"]
+
+
+def spread(object_ids, ids, *columns):
+    """Columns that some ids have as columns of all, with 0 for the others; both ascend."""
+    row = np.searchsorted(object_ids, ids)
+    for column in columns:
+        whole = np.zeros(object_ids.size, column.dtype)
+        whole[row] = column
+        yield whole
+
+
 def stetson_j(curves, only=None):
     """Stetson's J (Stetson 1996, PASP 108, 851) of each Object and filter, or in `only` one, with two fluxes or more.
 

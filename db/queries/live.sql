@@ -124,6 +124,12 @@ SET ra = o.mean_ra, dec = o.mean_dec, healpix29 = hven.healpix29(o.mean_ra, o.me
 FROM moved WHERE o.object_id = moved.object_id
 RETURNING o.object_id
 
+-- dangling: measurements and Alerts of a night whose parents are missing
+SELECT c.relation || '.' || c.reference, count(*), min(c.missing)
+FROM hven.visit_ids(%(night)s::bigint << 12) AS v CROSS JOIN hven.visit_ids((%(night)s + 1)::bigint << 12) AS next
+CROSS JOIN hven.check_references(v.first, next.first - 1) AS c
+GROUP BY 1 ORDER BY 1
+
 -- states: Visits of a night by state
 SELECT state, count(*) AS visits FROM visit WHERE night = %(night)s GROUP BY state ORDER BY state
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     SmallInteger,
     Text,
+    text,
 )
 
 from db.columns import check, column, filter_id, healpix29, key, link, mjd, on_sky, one_of, table
@@ -68,6 +69,8 @@ visit = table(
     check("range", "night BETWEEN 0 AND 16383 AND sequence BETWEEN 0 AND 4095", doc="night fits into 14 bits, sequence into 12"),
     one_of("state", "arriving", "ready", "associated", "closed", "failed"),
     on_sky(),
+    Index("visit_night_idx", "night"),
+    Index("visit_open_idx", "visit_id", postgresql_where=text("state IN ('arriving', 'ready')")),
     doc="Visits: one pointing, of one or more Snaps in immediate succession",
 )
 

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     SmallInteger,
     Text,
@@ -203,7 +204,10 @@ object_variability = table(
     column("period", Double, unit="d", ucd="time.period;src.var", ldm="T1:Summary statistics for light curve variability",
            doc="Period of the highest peak of the periodogram"),
     column("false_alarm", REAL, unit="", ucd="stat.probability", doc="False-alarm probability of period"),
+    column("points", LargeBinary, unit="", ucd="meta.record;src.var", science=False,
+           doc="What the night makes these statistics of, so that it does not read the history: of each DiaSource its time (float8), flux and error (float4 each), and filter_id (int2), big-endian; NULL where they are read when needed"),
     doc="Variability of an Object over all filters",
+    fillfactor={"level1": 80},
 )
 
 object_residual = table(

@@ -204,7 +204,11 @@ def test_a_night_is_closed_with_a_report_and_what_never_came_is_stated(night, sk
         SELECT max(visit_id) + 1, max(night), max(sequence) + 1, 1, 2, 2, 1, 61000 FROM visit RETURNING visit_id""")
     number = rows(night, "SELECT max(night) FROM visit")[0][0]
     rows(night, "SELECT hven.mark_moved(array_agg(object_id)) FROM object")
+    rows(night, """UPDATE dia_source SET object_id = 77 WHERE dia_source_id = (SELECT max(dia_source_id) FROM dia_source
+                                                                              WHERE object_id IS NOT NULL)
+                   RETURNING object_id""")
     told = "\n".join(live_night.close(found, number, tmp_path / "report.html"))
+    assert "references: parents are missing (dia_source.object_id of 1 rows, such as 77)" in told
     assert "1 Visits lack frames" in told
     assert f"{VISITS - 1} Visits closed" in told
     assert f"night {number}" in (tmp_path / "report.html").read_text()

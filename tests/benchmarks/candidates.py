@@ -1,6 +1,5 @@
 """Candidates of association, in CPU time of server and client, against what q3c and pgSphere need for the same."""
 
-import time
 from pathlib import Path
 from statistics import median
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from pipelines.simulate.places import unit
 from tests.benchmarks import RUNS, Result
+from tests.benchmarks.facts import processor_seconds
 from tests.benchmarks.visits import CENTRE, FIELD_DEG, Survey
 from udf.deploy import read
 from udf.plane import separations
@@ -61,10 +61,10 @@ def candidates(survey: Survey, night: int) -> list[Result]:
             cursor.execute(f"SET LOCAL enable_{kind} = off")
         for _ in range(RUNS + 2):
             for way, query in WAYS.items():
-                begin = _cpu(server)
+                begin = processor_seconds(server)
                 cursor.execute(query, {"visit": visit})
                 found = cursor.fetchone()
-                milliseconds[way].append(1000 * (_cpu(server) - begin))
+                milliseconds[way].append(1000 * (processor_seconds(server) - begin))
                 if way == "ours":
                     pairs = np.frombuffer(found[0], np.int64).reshape(2, -1)
         cursor.execute(FIELD, [*CENTRE, (FIELD_DEG + 0.2) * 3600])
@@ -75,12 +75,6 @@ def candidates(survey: Survey, night: int) -> list[Result]:
     what, unlike = "candidates, CPU of server and client", _unlike(pairs, rows, field)
     results = [Result(what, took["ours"], "ms", peer, took[peer], goal, False) for peer, goal in GOALS.items()]
     return [*results, Result("pairs unlike cKDTree's beyond 1e-9 arcsec", unlike, "", None, None, 0, False)]
-
-
-def _cpu(server: int) -> float:
-    """Seconds of processor time that the server's process and ours have used."""
-    used = int(Path(f"/proc/{server}/schedstat").read_text().split()[0])
-    return used / 1e9 + time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID)
 
 
 def _unlike(pairs: np.ndarray, rows: dict, field: list[tuple]) -> int:

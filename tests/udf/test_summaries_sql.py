@@ -133,3 +133,29 @@ def test_an_object_that_was_never_detected_stays_as_the_release_had_it(night):
 
 def test_python_and_sql_allow_the_same_drift(night):
     assert night.ask("SELECT hven.drift_arcsec()") == DRIFT_ARCSEC
+
+
+KEPT = """
+    SELECT object_id, hven.point(midpoint_tai, psf_flux, psf_flux_err, filter_id) FROM level1.dia_source
+    WHERE time_withdrawn IS NULL AND object_id IN (SELECT object_id FROM level1.object WHERE dia_sources > 1)
+    EXCEPT ALL
+    SELECT v.object_id, substr(v.points, 18 * n + 1, 18)
+    FROM level1.object_variability v, generate_series(0, length(v.points) / 18 - 1) n
+"""
+
+
+def test_light_curves_that_are_kept_are_those_of_the_measurements(observed):
+    own = "SELECT count(*) FROM level1.dia_source WHERE object_id IN (SELECT object_id FROM level1.object_variability)"
+    assert observed.rows(KEPT) == []
+    assert observed.ask("SELECT sum(length(points)) / 18 FROM level1.object_variability") == observed.ask(own) > 1000
+
+
+def test_a_light_curve_that_was_lost_is_read_once_more(night):
+    for index in range(4):
+        night.run(index)
+    night.do("UPDATE level1.object_variability SET points = NULL WHERE object_id %% 3 = 0")
+    night.do("DELETE FROM level1.object_variability WHERE object_id %% 3 = 1")
+    night.run(4)
+    before = state(night)
+    night.ask("SELECT hven.recompute_objects(%s)", [int(one) for one in before["both"][:, 0]])
+    assert_same(before, state(night))

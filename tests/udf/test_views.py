@@ -15,7 +15,7 @@ SIDE_TABLES = ("object", "object_footprint", "object_flux", "object_variability"
 FOR_THE_NIGHT = {
     *("weight_xx", "weight_yy", "weight_xy", "prior_weight", "weighted_x", "weighted_y", "name_tie"),
     *("dia_flux_origin", "sum_weight", "sum_weight_flux", "sum_weight_flux2", "sum_flux", "sum_flux2"),
-    *("method", "filter_id", "first_tai", "last_tai"),
+    *("method", "filter_id", "first_tai", "last_tai", "points"),
 }
 """Columns that serve the association, or whose meaning a row per Object does not keep."""
 

@@ -1,7 +1,7 @@
 -- Association: what is written, set by set. DiaSources of a pass are those of a range of ids with its time_processed.
--- minimum revision: science_0001
+-- minimum revision: science_0008
 -- databases: level1
--- requires: summaries association/columns
+-- requires: summaries points association/columns
 -- execute: hven_worker hven_operator
 
 CREATE OR REPLACE FUNCTION hven.association_link(
@@ -151,9 +151,26 @@ COMMENT ON FUNCTION hven.association_sum_positions(bigint, bigint, float8, bigin
 'Makes the new Objects of a pass, and adds its DiaSources to the Objects that were there before; returns how many.';
 
 
+CREATE OR REPLACE FUNCTION hven.association_fluxes(
+    first bigint, last bigint, processed float8, OUT ids bytea, OUT filters bytea, OUT tai bytea, OUT fluxes bytea, OUT errors bytea)
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    SELECT string_agg(int8send(d.object_id), ''), string_agg(int8send(d.filter_id), ''), string_agg(float8send(d.midpoint_tai), ''),
+           string_agg(float4send(d.psf_flux), ''), string_agg(float4send(d.psf_flux_err), '')
+    INTO ids, filters, tai, fluxes, errors
+    FROM :catalogue.dia_source d
+    WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed
+      AND d.object_id IS NOT NULL AND d.psf_flux IS NOT NULL AND d.psf_flux_err > 0;
+END
+$$;
+
+COMMENT ON FUNCTION hven.association_fluxes(bigint, bigint, float8) IS
+'The fluxes of a pass with their Objects, in no order, as columns of big-endian bytes.';
+
+
 CREATE OR REPLACE FUNCTION hven.association_sum_fluxes(
-    first bigint, last bigint, processed float8, object_ids bigint[], filters smallint[], scores real[],
-    in_pairs bigint[], welch_stetson_i real[], pair_counts integer[])
+    first bigint, last bigint, processed float8, object_ids bigint[], filters smallint[], scores real[])
 RETURNS void
 LANGUAGE plpgsql
 SET enable_nestloop = off
@@ -185,12 +202,34 @@ BEGIN
                                excluded.min_flux::float8 - coalesce(f.dia_flux_origin, excluded.dia_flux_origin) AS flux
                         OFFSET 0) d OFFSET 0) s
             CROSS JOIN LATERAL hven.flux_summary(f.dia_sources + 1, s.origin, s.w, s.wf, s.wf2, s.f, s.f2) a);
-    PERFORM hven.set_welch_stetson_i(in_pairs, welch_stetson_i, pair_counts);
 END
 $$;
 
-COMMENT ON FUNCTION hven.association_sum_fluxes(bigint, bigint, float8, bigint[], smallint[], real[], bigint[], real[], integer[]) IS
-'Adds the fluxes of a pass to the sums and statistics of their Objects in its filter, with Stetson''s J (by Object and filter) and Welch and Stetson''s I where they are known.';
+COMMENT ON FUNCTION hven.association_sum_fluxes(bigint, bigint, float8, bigint[], smallint[], real[]) IS
+'Adds the fluxes of a pass to the sums and statistics of their Objects in its filter, with Stetson''s J (by Object and filter) where it is known.';
+
+
+CREATE OR REPLACE FUNCTION hven.association_variability(
+    object_ids bigint[], filters bigint[], tai float8[], fluxes real[], errors real[], welch_stetson_i real[], pair_counts integer[])
+RETURNS void
+LANGUAGE plpgsql
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+BEGIN
+    UPDATE :catalogue.object_variability v
+    SET welch_stetson_i = CASE WHEN n.pairs > 0 THEN n.i END, pairs = nullif(n.pairs, 0),
+        points = v.points || hven.point(n.tai, n.flux, n.err, n.filter_id::smallint)
+    FROM unnest(object_ids, filters, tai, fluxes, errors, association_variability.welch_stetson_i, pair_counts)
+         AS n (object_id, filter_id, tai, flux, err, i, pairs)
+    WHERE v.object_id = n.object_id;
+END
+$$;
+
+COMMENT ON FUNCTION hven.association_variability(bigint[], bigint[], float8[], real[], real[], real[], integer[]) IS
+'Adds a flux to the light curve that is kept with each of some Objects, with Welch and Stetson''s I; 0 pairs where it is unknown.';
 
 
 CREATE OR REPLACE FUNCTION hven.association_close(
