@@ -99,7 +99,7 @@ def _visit(survey: Survey, night: int, number: int) -> tuple[float, float, float
         returned = cursor.rowcount
     survey.session.commit()
     end = _now(survey)
-    return *(1e3 * (middle - begin)), *(1e6 * (end - middle) / max(returned, 1))
+    return *(1e3 * (middle - begin)).tolist(), *(1e6 * (end - middle) / max(returned, 1)).tolist()
 
 
 def _now(survey: Survey) -> np.ndarray:
