@@ -16,11 +16,11 @@ from pipelines.steps.decorrelate import decorrelate
 from pipelines.steps.detect import detect, guess_fwhm
 from pipelines.steps.interpolate import fill_saturated
 from pipelines.steps.kernel import KernelParams
-from pipelines.steps.measure import measure_dia_sources, measure_sources
+from pipelines.steps.measure import measure_dia_sources, measure_sources, part_inside
 from pipelines.steps.overscan import assemble_detector, subtract_overscan
 from pipelines.steps.peaks import find_peaks, score_image
 from pipelines.steps.pointing import align
-from pipelines.steps.pointsource import fit_sources, weights
+from pipelines.steps.pointsource import fit_together, weights
 from pipelines.steps.psf import centre, fit_psf
 from pipelines.steps.refcat import tycho2
 from pipelines.steps.registration import registration
@@ -134,7 +134,7 @@ def recalibrate(
     exposure: Exposure, found: np.ndarray, params: DetectorParams, reference: Lookup
 ) -> Exposure:
     """Return the exposure with WCS and zeropoint fitted to reference stars, from a WCS that is nearly right."""
-    stars = fit_sources(exposure.pixels.image, weights(exposure.pixels), exposure.psf, found["x"], found["y"])
+    stars, *_ = fit_together(exposure.pixels.image, weights(exposure.pixels), exposure.psf, found["x"], found["y"])
     x, y = (np.where(np.isfinite(stars[axis]), stars[axis], found[axis]) for axis in "xy")
     known = reference(*exposure.wcs.sky(exposure.shape[1] / 2, exposure.shape[0] / 2), params.reference_radius_deg)
     scale = exposure.wcs.pixel_scale(*(n / 2 for n in exposure.shape[::-1]))
@@ -143,7 +143,8 @@ def recalibrate(
     exposure, matched = fit_wcs(exposure, x, y, known, exposure.wcs, params.wcs, error=place_error)
     flux, error = stars["flux"][matched["detected"]], np.sqrt(stars["var_flux"][matched["detected"]])
     exposure, _ = fit_zeropoint(exposure, flux, error, known["magnitude"][matched["referenced"]])
-    return exposure
+    part = part_inside(exposure.psf, params.aperture, *centre(exposure.shape))
+    return exposure.with_(aperture_corrections={params.aperture: float(part)})
 
 
 def sources(exposure: Exposure, found: np.ndarray, params: DetectorParams) -> np.ndarray:

@@ -3,9 +3,10 @@
 import numpy as np
 import sep
 
-from pipelines.image import bits
-from pipelines.steps.pointsource import fit_sources, forced_flux, weights
-from pipelines.steps.shape import measure_shapes
+from pipelines.image import VaryingImage, bits
+from pipelines.image.varying import polynomial
+from pipelines.steps.pointsource import fit_sources, fit_together, forced_flux, weights
+from pipelines.steps.shape import extendedness, measure_shapes
 
 PIXEL_FLAGS = {  # column: mask planes that raise it
     "pixel_flag_bad": ("BAD",),
@@ -70,6 +71,7 @@ def measure_dia_sources(difference, science, template, peaks):
     weight = weights(difference.pixels)
     fitted = fit_sources(difference.pixels.image, weight, difference.psf, peaks["x"], peaks["y"])
     _common(rows, difference, weight, fitted, peaks["x"], peaks["y"])
+    rows["extendedness"] = extendedness(difference.pixels.image, weight, difference.psf, rows["x"], rows["y"])
     rows["snr"] = np.abs(peaks["snr"])
     rows["psf_chi2"] = fitted["chi2"] / np.maximum(fitted["pixels"] - 3, 1)
     for name, exposure in (("science", science), ("template", template)):
@@ -82,7 +84,7 @@ def measure_dia_sources(difference, science, template, peaks):
 
 
 def measure_sources(exposure, detections, aperture=None):
-    """Measure the Sources of a calibrated exposure, each by itself.
+    """Measure the Sources of a calibrated exposure: point sources together, apertures and moments each by itself.
 
     Parameters
     ----------
@@ -98,8 +100,10 @@ def measure_sources(exposure, detections, aperture=None):
     """
     rows = np.zeros(len(detections), SOURCE)
     weight = weights(exposure.pixels)
-    fitted = fit_sources(exposure.pixels.image, weight, exposure.psf, detections["x"], detections["y"])
-    radius = _common(rows, exposure, weight, fitted, detections["x"], detections["y"], aperture)
+    x, y = detections["x"], detections["y"]
+    fitted, residual, removed = fit_together(exposure.pixels.image, weight, exposure.psf, x, y)
+    radius = _common(rows, exposure, weight, fitted, x, y, aperture)
+    rows["extendedness"] = extendedness(residual, weight, exposure.psf, rows["x"], rows["y"], removed)
     rows["snr"] = np.abs(fitted["flux"]) / np.sqrt(fitted["var_flux"])
     rows["ap_radius"] = radius
     rows["residual_chi2"] = fitted["chi2"] / np.maximum(fitted["pixels"] - 3, 1)
@@ -123,7 +127,7 @@ def _common(rows, exposure, weight, fitted, x_peak, y_peak, aperture=None):
     rows["psf_flux_flag"] = failed
     rows["photo_calib"], rows["photo_calib_err"] = factor, exposure.photo_calib.err
     radius = _aperture(rows, exposure, x, y, factor, aperture)
-    measure_shapes(rows, exposure, weight, fitted, x, y, jacobian)
+    measure_shapes(rows, exposure, weight, x, y, jacobian)
     set_pixel_flags(rows, exposure.pixels, x, y, int(np.ceil(1.5 * exposure.psf.fwhm(*_middle(exposure)))))
     return radius * exposure.wcs.pixel_scale(*_middle(exposure))
 
@@ -147,12 +151,22 @@ def _aperture(rows, exposure, x, y, factor, radius=None):
     radius = radius or 1.5 * exposure.psf.fwhm(*_middle(exposure))
     pixels = exposure.pixels
     flux, error, flag = sep.sum_circle(pixels.image, x, y, radius, var=pixels.variance, mask=pixels.unusable, subpix=5)
-    stamp = exposure.psf.at(*np.rint(_middle(exposure)))
-    half = stamp.shape[0] // 2
-    inside = sep.sum_circle(stamp, [half], [half], radius, subpix=5)[0][0] / stamp.sum()
+    inside = part_inside(exposure.psf, radius, x, y)
     rows["ap_flux"], rows["ap_flux_err"] = flux * factor / inside, error * factor / inside
     rows["ap_flux_flag"] = flag != 0
     return radius
+
+
+def part_inside(psf, radius, x, y):
+    """Return the part of a point source's PSF flux within a radius [pixel], a quadratic of position."""
+
+    def part(*place):
+        stamp = psf.at(*np.rint(place))
+        half = stamp.shape[0] // 2
+        return np.array([[sep.sum_circle(stamp, [half], [half], radius, subpix=5)[0][0] / stamp.sum()]])
+
+    varying = VaryingImage.interpolate(part, psf.model.shape, 2)
+    return varying.planes[:, 0, 0] @ polynomial(x, y, psf.model.shape, 2)
 
 
 def set_pixel_flags(rows, pixels, x, y, half):

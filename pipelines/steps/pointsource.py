@@ -14,26 +14,32 @@ def weights(pixels):
 
 
 @numba.njit(cache=True)
-def _model_at(planes, terms, star, model):
+def model_at(planes, terms, star, model):
+    """Fill `model` with the PSF's samples at the place of one star."""
     model[:] = 0.0
     for term in range(planes.shape[0]):
         model += terms[term, star] * planes[term]
 
 
 @numba.njit(cache=True)
+def _add_star(image, model, oversampling, x, y, flux, stamp):
+    """Add a star of this model; `stamp` is room to work in."""
+    size = len(stamp)
+    column, row = int(np.rint(x)), int(np.rint(y))
+    top, left = row - size // 2, column - size // 2
+    sample_model(model, oversampling, x - column, y - row, stamp)
+    for j in range(max(0, -top), min(size, image.shape[0] - top)):
+        for i in range(max(0, -left), min(size, image.shape[1] - left)):
+            image[top + j, left + i] += flux * stamp[j, i]
+
+
+@numba.njit(cache=True)
 def _add(image, planes, terms, oversampling, x, y, flux, size):
-    half = size // 2
-    model = np.empty(planes.shape[1:])
-    stamp = np.empty((size, size))
+    model, stamp = np.empty(planes.shape[1:]), np.empty((size, size))
     for star in range(len(x)):
-        if flux[star] == 0.0:
-            continue
-        column, row = int(np.rint(x[star])), int(np.rint(y[star]))
-        _model_at(planes, terms, star, model)
-        sample_model(model, oversampling, x[star] - column, y[star] - row, stamp)
-        for j in range(max(0, half - row), min(size, image.shape[0] + half - row)):
-            for i in range(max(0, half - column), min(size, image.shape[1] + half - column)):
-                image[row - half + j, column - half + i] += flux[star] * stamp[j, i]
+        if flux[star] != 0.0:
+            model_at(planes, terms, star, model)
+            _add_star(image, model, oversampling, x[star], y[star], flux[star], stamp)
 
 
 def add_sources(image, psf, x, y, flux):
@@ -89,45 +95,73 @@ def _normal(data, w, stamps):
 
 
 @numba.njit(cache=True)
+def _fit_star(data, w, model, oversampling, place, iterations, stamps, result):
+    """Gauss-Newton fit of one source; place: x, y and the stamp's middle pixel; `result` is a row of FIT."""
+    x, y, column, row = place
+    for _ in range(iterations):
+        sample_gradient(model, oversampling, x - column, y - row, stamps)
+        matrix, right = _normal(data, w, stamps)
+        if np.linalg.cond(matrix) > 1e12:
+            break
+        flux = right[0] / matrix[0, 0]
+        solution = np.linalg.solve(matrix, right)  # flux, and flux times shift
+        if flux == 0.0 or solution[0] == 0.0:
+            break
+        inverse = np.linalg.inv(matrix)
+        result[0], result[1], result[2] = flux, x, y
+        result[3], result[4], result[5] = inverse[0, 0], inverse[1, 1] / flux**2, inverse[2, 2] / flux**2
+        result[6], result[7], result[8] = inverse[0, 1] / flux, inverse[0, 2] / flux, inverse[1, 2] / flux**2
+        result[9] = np.sum(w * (data - flux * stamps[0]) ** 2)
+        step_x, step_y = solution[1] / solution[0], solution[2] / solution[0]
+        length = np.hypot(step_x, step_y)
+        if length < 1e-4:
+            break
+        limit = min(1.0, 0.5 / length)
+        x, y = x + limit * step_x, y + limit * step_y
+        if max(abs(x - column), abs(y - row)) > 0.3 * len(data):
+            result[:10] = np.nan
+            break
+
+
+@numba.njit(cache=True)
 def _fit(image, weight, planes, terms, oversampling, start, size, iterations):
-    """Gauss-Newton fit of each source by itself; `start` columns: x, y, own flux already removed."""
+    """Fit each source by itself; `start` columns: x, y, own flux already removed."""
     result = np.full((len(start), 11), np.nan)  # as FIT
     model = np.empty(planes.shape[1:])
     stamps, data, w = np.empty((3, size, size)), np.empty((size, size)), np.empty((size, size))
     for star in range(len(start)):
         x, y, own = start[star]
         column, row = int(np.rint(x)), int(np.rint(y))
-        used = _cut(image, weight, column, row, data, w)
-        result[star, 10] = used
-        if used < 5:
+        result[star, 10] = _cut(image, weight, column, row, data, w)
+        if result[star, 10] < 5:
             continue
-        _model_at(planes, terms, star, model)
+        model_at(planes, terms, star, model)
         sample_model(model, oversampling, x - column, y - row, stamps[0])
         data += own * stamps[0]
-        for _ in range(iterations):
-            sample_gradient(model, oversampling, x - column, y - row, stamps)
-            matrix, right = _normal(data, w, stamps)
-            if np.linalg.cond(matrix) > 1e12:
-                break
-            flux = right[0] / matrix[0, 0]
-            solution = np.linalg.solve(matrix, right)  # flux, and flux times shift
-            if flux == 0.0 or solution[0] == 0.0:
-                break
-            inverse = np.linalg.inv(matrix)
-            result[star, 0], result[star, 1], result[star, 2] = flux, x, y
-            result[star, 3], result[star, 4] = inverse[0, 0], inverse[1, 1] / flux**2
-            result[star, 5], result[star, 6] = inverse[2, 2] / flux**2, inverse[0, 1] / flux
-            result[star, 7], result[star, 8] = inverse[0, 2] / flux, inverse[1, 2] / flux**2
-            result[star, 9] = np.sum(w * (data - flux * stamps[0]) ** 2)
-            step_x, step_y = solution[1] / solution[0], solution[2] / solution[0]
-            length = np.hypot(step_x, step_y)
-            if length < 1e-4:
-                break
-            limit = min(1.0, 0.5 / length)
-            x, y = x + limit * step_x, y + limit * step_y
-            if max(abs(x - column), abs(y - row)) > 0.3 * size:
-                result[star, :10] = np.nan
-                break
+        _fit_star(data, w, model, oversampling, (x, y, column, row), iterations, stamps, result[star])
+    return result
+
+
+@numba.njit(cache=True)
+def _fit_in_turn(residual, weight, planes, terms, oversampling, start, sizes, iterations):
+    """Put each source back, fit it, and remove it as fitted; `start` columns x, y, flux are those removed."""
+    size, whole = sizes
+    result = np.full((len(start), 11), np.nan)  # as FIT
+    model, image = np.empty(planes.shape[1:]), np.empty((whole, whole))
+    stamps, data, w = np.empty((3, size, size)), np.empty((size, size)), np.empty((size, size))
+    for star in range(len(start)):
+        x, y, own = start[star]
+        column, row = int(np.rint(x)), int(np.rint(y))
+        model_at(planes, terms, star, model)
+        if own > 0:
+            _add_star(residual, model, oversampling, x, y, own, image)
+        result[star, 10] = _cut(residual, weight, column, row, data, w)
+        if result[star, 10] >= 5:
+            _fit_star(data, w, model, oversampling, (x, y, column, row), iterations, stamps, result[star])
+        start[star, 2] = 0.0
+        if result[star, 0] > 0:
+            start[star, 0], start[star, 1], start[star, 2] = result[star, 1], result[star, 2], result[star, 0]
+            _add_star(residual, model, oversampling, start[star, 0], start[star, 1], -start[star, 2], image)
     return result
 
 
@@ -169,6 +203,31 @@ def fit_sources(image, weight, psf, x, y, *, own_flux=0.0, size=None, iterations
     size = size or fit_size(psf)
     result = _fit(image, weight, psf.model.planes, terms, psf.oversampling, start, size, iterations)
     return np.ascontiguousarray(result).view(FIT)[:, 0]
+
+
+def fit_together(image, weight, psf, x, y, rounds=4):
+    """Fit point sources that may overlap: in each round each is fitted in turn on what all the others leave.
+
+    Parameters
+    ----------
+    image, weight, psf, x, y
+        As for `fit_sources`; the brightest first.
+
+    Returns
+    -------
+    ndarray of FIT, shape (n,)
+    ndarray, shape (ny, nx)
+        The image without any of them.
+    ndarray, shape (n,)
+        The flux of each that was removed.
+    """
+    residual = np.array(image, np.float32)
+    start = np.stack([np.asarray(x, float), np.asarray(y, float), np.zeros(len(x))], axis=1)
+    terms = polynomial(x, y, psf.model.shape, psf.model.degree)
+    sizes = fit_size(psf), psf.size
+    for _ in range(rounds):
+        result = _fit_in_turn(residual, weight, psf.model.planes, terms, psf.oversampling, start, sizes, 3)
+    return np.ascontiguousarray(result).view(FIT)[:, 0], residual, start[:, 2]
 
 
 def fit_size(psf):

@@ -1,4 +1,4 @@
-"""Model the PSF of a CCD from its stars: pixels that vary as a polynomial of position."""
+"""Model the PSF of a CCD from its stars: a smooth profile, and what the pixels show besides."""
 
 import warnings
 from dataclasses import dataclass
@@ -11,10 +11,13 @@ from pipelines.image.psf import oversampling_for, sample_many, spread_many
 from pipelines.image.varying import polynomial
 from pipelines.steps.conditions import BadInput
 from pipelines.steps.pointsource import add_sources, fit_sources, weights
+from pipelines.steps.profile import Profile
 from pipelines.steps.robust import relative_misfit
 from pipelines.steps.shape import adaptive_moments
 
 BRIGHTEST = 0.003  # noise to signal from where on a star weighs no more, so that no single one decides
+DEVIATION, VARYING = 0.1, 0.04  # of a pixel from the smooth profile, and its change over the field: expected, relative
+SMOOTH_ROUNDS, STEPS = 2, 8  # rounds that fit the profile only; steps of conjugate gradients in each later one
 
 
 class TooFewStars(BadInput):
@@ -32,17 +35,14 @@ class PsfParams:
     min_snr : float
         Of a star to be used.
     max_stars, min_stars : int
-    stars_per_term : int
-        The degree of the polynomial is the highest (≤ 2) that leaves so many stars for each coefficient.
     size_fwhm : float
         Side of the model in FWHM.
     iterations : int
     """
 
     min_snr: float = 40.0
-    max_stars: int = 1500
+    max_stars: int = 1000
     min_stars: int = 8
-    stars_per_term: int = 15
     size_fwhm: float = 7.0
     iterations: int = 4
 
@@ -96,10 +96,11 @@ def _crowded(detections, part=0.02):
 def fit_psf(exposure, detections, params=None):
     """Fit the PSF of one CCD to its stars.
 
-    The model is found as in Anderson & King (2000), on pixels and linear in all: each round removes all
-    detections with the present model, refines the stars' fluxes and positions, and adds to the model the mean
-    residual of the stars, interpolated back on its grid and regressed on position. Stars that fit badly are
-    dropped.
+    Each round removes all detections with the present model, refines the stars' fluxes and positions, drops stars
+    that fit badly, and improves the model by what is left of the others. The first rounds fit a Moffat profile that
+    varies with position (see `profile`), the later ones its deviations, pixel by pixel and linear in all, as Anderson
+    & King (2000) do. Deviations are held to be small where the stars' noise leaves them open: wings, which hold
+    little signal and much light, stay smooth, and with them the share of a star's light that its core has.
 
     Parameters
     ----------
@@ -121,23 +122,29 @@ def fit_psf(exposure, detections, params=None):
     """
     params = params or PsfParams()
     stars, fwhm = select_stars(exposure, detections, params)
-    psf = _round_psf(fwhm, exposure.shape, params, len(stars))
+    profile = Profile.round(fwhm, exposure.shape, params.size_fwhm * fwhm, oversampling_for(fwhm))
+    base = psf = profile.psf()
     near, stars = _near(detections, stars, psf.size)
     detections = detections[near]
     weight = weights(exposure.pixels)
     x, y = detections["x"].copy(), detections["y"].copy()
     flux = np.zeros(len(x))
     residual = exposure.pixels.image
-    for _ in range(params.iterations):
+    for number in range(params.iterations):
         fitted = fit_sources(residual, weight, psf, x, y, own_flux=flux, iterations=2)
         ok = np.isfinite(fitted["flux"]) & (fitted["flux"] > 0)
         flux = np.where(ok, fitted["flux"], 0)
-        x, y = _recentred(np.where(ok, fitted["x"], x), np.where(ok, fitted["y"], y), detections, stars, psf)
+        x, y = np.where(ok, fitted["x"], x), np.where(ok, fitted["y"], y)
         residual = add_sources(exposure.pixels.image, psf, x, y, -flux)
         residual[weight == 0] = 0
         stars = _without_outliers(stars, ok, fitted, params)
-        psf = _updated(psf, residual, weight, x[stars], y[stars], fitted[stars])
-    note = f"psf: {len(stars)} stars, degree {psf.model.degree}, FWHM {psf.fwhm(*centre(exposure.shape)):.2f} px"
+        scaled = _scaled(residual, weight, psf, x[stars], y[stars], fitted[stars])
+        if number < SMOOTH_ROUNDS:
+            profile = profile.refined(x[stars], y[stars], *scaled, psf)
+            base = psf = profile.psf()
+        else:
+            psf = _updated(psf, base, x[stars], y[stars], *scaled)
+    note = f"psf: {len(stars)} stars, FWHM {psf.fwhm(*centre(exposure.shape)):.2f} px"
     return exposure.with_(note, psf=psf), near[stars]
 
 
@@ -154,28 +161,6 @@ def centre(shape):
     return (shape[1] - 1) / 2, (shape[0] - 1) / 2
 
 
-def _round_psf(fwhm, shape, params, n_stars):
-    degree = max(d for d in range(3) if d == 0 or (d + 1) * (d + 2) // 2 * params.stars_per_term <= n_stars)
-    oversampling = oversampling_for(fwhm)
-    half = int(np.ceil(params.size_fwhm * fwhm / 2)) * oversampling
-    v, u = np.mgrid[-half : half + 1, -half : half + 1] / oversampling
-    gaussian = np.exp(-(u**2 + v**2) * 4 * np.log(2) / fwhm**2)
-    planes = np.zeros(((degree + 1) * (degree + 2) // 2, *gaussian.shape))
-    planes[0] = gaussian * oversampling**2 / gaussian.sum()
-    return Psf(VaryingImage(planes, shape), oversampling)
-
-
-def _recentred(x, y, detections, stars, psf):
-    """Remove the mean shift between fitted and detected positions, which would be a shift of the PSF."""
-    terms = polynomial(detections["x"], detections["y"], psf.model.shape, min(psf.model.degree, 1))
-    out = []
-    for fitted, first in ((x, detections["x"]), (y, detections["y"])):
-        shift = np.clip(fitted - first, -1, 1)
-        coefficients = np.linalg.lstsq(terms[:, stars].T, shift[stars], rcond=None)[0]
-        out.append(fitted - coefficients @ terms)
-    return out
-
-
 def _without_outliers(stars, ok, fitted, params):
     """Drop stars that fit worse than others of their brightness, whose misfit the model's own error sets."""
     stars = stars[ok[stars]]
@@ -185,36 +170,45 @@ def _without_outliers(stars, ok, fitted, params):
     return kept if len(kept) >= params.min_stars else stars
 
 
-def _updated(psf, residual, weight, x, y, fitted):
-    """Add to the model the correction that fits the stars' residuals best, by conjugate gradients."""
+def _scaled(residual, weight, psf, x, y, fitted):
+    """Return the stars' residuals over their flux, and the inverse variance of that; 0 for what is not theirs."""
+    values, inverse = _stamps(residual, weight, x, y, psf.size)
+    flux = fitted["flux"][:, None, None]
+    # The brightest few don't decide alone: each star's model is wrong by some part.
+    least = 1 / (1 + BRIGHTEST**2 * fitted["flux"] ** 2 / fitted["var_flux"])
+    values -= _local_sky(values, inverse > 0)
+    values /= flux
+    alien = np.abs(values) > 0.3 * psf.model.planes[0].max()  # a neighbour, a cosmic ray
+    return np.where(alien, 0, values), np.where(alien, 0, inverse * flux**2 * least[:, None, None])
+
+
+def _updated(psf, base, x, y, values, weight):
+    """Return the model with the deviations from the smooth profile that the stars show, by conjugate gradients."""
     terms = polynomial(x, y, psf.model.shape, psf.model.degree)
-    scaled, used = _stamps(residual, weight, x, y, psf.size)
-    scaled -= _local_sky(scaled, used)
-    scaled /= fitted["flux"][:, None, None]
-    used &= np.abs(scaled) < 0.3 * psf.model.planes[0].max()  # a neighbour, a cosmic ray
-    importance = 1 / (fitted["var_flux"] / fitted["flux"] ** 2 + 0.01**2)  # the brightest few don't decide alone
-    used = used * (importance / importance.mean())[:, None, None]
     place = (terms, psf.oversampling, x - np.rint(x), y - np.rint(y))
     m = psf.model.planes.shape[1]
-    stiffness = 0.02 * len(x)
+    size = np.array([DEVIATION] + [VARYING] * (len(terms) - 1))[:, None, None]
+    spread = size * np.abs(base.model.planes[0])
+    present = (psf.model.planes - base.model.planes) / spread
 
     def normal(planes):
-        return spread_many(used * sample_many(planes, *place, psf.size), *place, m) + stiffness * planes
+        return spread * spread_many(weight * sample_many(spread * planes, *place, psf.size), *place, m) + planes
 
-    planes = psf.model.planes + conjugate_gradients(normal, spread_many(used * scaled, *place, m), 8)
+    right = spread * spread_many(weight * values, *place, m) - present
+    planes = psf.model.planes + spread * conjugate_gradients(normal, right, STEPS)
     total = planes.sum(axis=(1, 2)) / psf.oversampling**2
     planes[1:] -= (total[1:, None, None] / total[0]) * planes[0]
     return Psf(VaryingImage(planes / total[0], psf.model.shape), psf.oversampling)
 
 
 def _stamps(image, weight, x, y, size):
-    """Cut squares round positions; return them and where they have weight."""
+    """Cut squares round positions out of image and weight."""
     offset = np.arange(size) - size // 2
     rows = np.rint(y).astype(int)[:, None, None] + offset[:, None]
     columns = np.rint(x).astype(int)[:, None, None] + offset
     inside = (rows >= 0) & (rows < image.shape[0]) & (columns >= 0) & (columns < image.shape[1])
     rows, columns = rows.clip(0, image.shape[0] - 1), columns.clip(0, image.shape[1] - 1)
-    return image[rows, columns].astype(float), inside & (weight[rows, columns] > 0)
+    return image[rows, columns].astype(float), np.where(inside, weight[rows, columns], 0).astype(float)
 
 
 def _local_sky(stamps, used):

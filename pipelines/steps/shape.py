@@ -4,7 +4,12 @@ import numba
 import numpy as np
 from scipy.special import ndtr
 
+from pipelines.image.psf import sample_model
 from pipelines.image.varying import polynomial
+from pipelines.steps.pointsource import model_at
+
+CORE = 0.87  # of the FWHM of equal noise area: what the core of a PSF with wings has
+MODEL_ERROR = 0.02  # of a size, by the PSF model and by neighbours too faint to be told
 
 
 @numba.njit(cache=True)
@@ -76,25 +81,21 @@ def adaptive_moments(image, weight, x, y, sigma, half, iterations=50):
     determinant = np.maximum(moments[:, 0] * moments[:, 1] - moments[:, 2] ** 2, 1e-6)
     with np.errstate(divide="ignore", invalid="ignore"):
         noise_to_signal = np.sqrt(out[:, 4] / (np.pi * np.sqrt(determinant))) / np.abs(out[:, 3])
-    # Fisher information of an elliptical Gaussian's size in white noise.
-    errors = np.stack([
+    # Fisher information of an elliptical Gaussian in white noise, its amplitude marginalised.
+    errors = 2 * np.stack([
         np.sqrt(2) * moments[:, 0] * noise_to_signal,
         np.sqrt(2) * moments[:, 1] * noise_to_signal,
-        np.sqrt(moments[:, 0] * moments[:, 1] + moments[:, 2] ** 2) * noise_to_signal,
+        np.sqrt(np.maximum(moments[:, 0] * moments[:, 1], 0)) * noise_to_signal,
     ], axis=1)  # fmt: skip
     return moments, errors, converged
 
 
-def measure_shapes(rows, exposure, weight, fitted, x, y, jacobian):
-    """Fill ixx, iyy, ixy with errors [arcsec², along east and north], extendedness and shape_flag of `rows`.
-
-    The extendedness is the probability that the source's size exceeds the PSF's by more than 1 %, from the
-    trace of the moments and its error.
-    """
+def measure_shapes(rows, exposure, weight, x, y, jacobian):
+    """Fill ixx, iyy, ixy with errors [arcsec², along east and north] and shape_flag of `rows`."""
     fwhm = exposure.psf.fwhm(exposure.shape[1] / 2, exposure.shape[0] / 2)
     half = int(np.ceil(2.5 * fwhm))
     moments, errors, converged = adaptive_moments(exposure.pixels.image, weight, x, y, fwhm / 2.3548, half)
-    good = converged & np.isfinite(errors).all(axis=1) & np.isfinite(fitted["var_x"])
+    good = converged & np.isfinite(errors).all(axis=1) & ~rows["psf_flux_flag"]
     tensor = np.empty((len(x), 2, 2))
     tensor[:, 0, 0], tensor[:, 1, 1] = moments[:, 0], moments[:, 1]
     tensor[:, 0, 1] = tensor[:, 1, 0] = moments[:, 2]
@@ -105,23 +106,69 @@ def measure_shapes(rows, exposure, weight, fitted, x, y, jacobian):
     for k, name in enumerate(("ixx_err", "iyy_err", "ixy_err")):
         rows[name] = np.where(good, errors[:, k] * scale, np.nan)
     rows["shape_flag"] = ~good
-    size = _psf_size(exposure.psf, x, y, fwhm, half)
-    error = np.maximum(np.hypot(errors[:, 0], errors[:, 1]), 0.01 * size)
-    with np.errstate(invalid="ignore"):
-        excess = (moments[:, 0] + moments[:, 1] - 1.01 * size) / error
-    rows["extendedness"] = np.where(good, ndtr(excess), np.nan)
 
 
-def _psf_size(psf, x, y, fwhm, half):
-    """Return the trace of the PSF's own adaptive moments at (x, y) [pixel²]: a quadratic of position."""
+@numba.njit(cache=True)
+def _excess(image, weight, planes, terms, oversampling, places, width, out):
+    """Fill out with how much larger than the PSF each source is, relative, and the error; NaN without light."""
+    half = int(np.ceil(3 * width))
+    size = 2 * half + 1
+    model, stamp, gauss = np.empty(planes.shape[1:]), np.empty((size, size)), np.zeros((size, size))
+    square = np.empty((size, size))
+    for star in range(len(places)):
+        x, y, own = places[star]
+        column, row = int(np.rint(x)), int(np.rint(y))
+        model_at(planes, terms, star, model)
+        sample_model(model, oversampling, x - column, y - row, stamp)
+        light = moment = psf_light = psf_moment = 0.0
+        for j in range(size):
+            for i in range(size):
+                jj, ii = row - half + j, column - half + i
+                gauss[j, i] = 0.0
+                if 0 <= jj < image.shape[0] and 0 <= ii < image.shape[1] and weight[jj, ii] > 0:
+                    square[j, i] = (ii - x) ** 2 + (jj - y) ** 2
+                    gauss[j, i] = np.exp(-0.5 * square[j, i] / width**2)
+                    value = gauss[j, i] * (image[jj, ii] + own * stamp[j, i])
+                    light, moment = light + value, moment + value * square[j, i]
+                    psf_light += gauss[j, i] * stamp[j, i]
+                    psf_moment += gauss[j, i] * stamp[j, i] * square[j, i]
+        if light == 0 or psf_moment <= 0:
+            continue
+        mean, noise = moment / light, 0.0
+        for j in range(size):
+            for i in range(size):
+                if gauss[j, i] > 0:
+                    part = gauss[j, i] * (square[j, i] - mean)
+                    noise += part * part / weight[row - half + j, column - half + i]
+        unit = psf_moment / psf_light
+        out[star, 0], out[star, 1] = mean / unit - 1, np.sqrt(noise) / abs(light) / unit
+
+
+def extendedness(image, weight, psf, x, y, own_flux=0.0):
+    """Return the probability that a source is extended, if as many sources are as are not; NaN without light.
+
+    The mean square radius under a fixed Gaussian weight, as wide as the PSF's core, is compared with the PSF's own
+    under the same weight on the same pixels: neighbours two widths away hardly count. It exceeds a star's by 0 and a
+    galaxy's by anything up to that of a level plane, which is twice the PSF's.
+
+    Parameters
+    ----------
+    image, weight : ndarray
+        Counts and inverse variance.
+    psf : Psf
+    x, y : ndarray, shape (n,)
+        Pixels.
+    own_flux : ndarray, optional
+        PSF flux of each source itself, where it was removed from the image with its neighbours'.
+    """
     rows, columns = psf.model.shape
-    grid_y, grid_x = np.meshgrid(*(np.linspace(0, n - 1, 5) for n in (rows, columns)), indexing="ij")
-    nodes = np.rint(np.stack([grid_x.ravel(), grid_y.ravel()]))
-    size = []
-    for node in nodes.T:
-        stamp = psf.at(*node)
-        middle = np.array([stamp.shape[0] // 2])
-        moments, _, _ = adaptive_moments(stamp, np.ones_like(stamp), middle, middle, fwhm / 2.3548, half)
-        size.append(moments[0, 0] + moments[0, 1])
-    terms = polynomial(*nodes, (rows, columns), 2)
-    return np.linalg.lstsq(terms.T, np.array(size), rcond=None)[0] @ polynomial(x, y, (rows, columns), 2)
+    terms = polynomial(x, y, psf.model.shape, psf.model.degree)
+    places = np.stack([x, y, np.broadcast_to(own_flux, np.shape(x))], axis=1).astype(float)
+    width = CORE * psf.fwhm(columns / 2, rows / 2) / 2.3548
+    found = np.full((len(places), 2), np.nan)
+    _excess(np.asarray(image, np.float32), weight, psf.model.planes, terms, psf.oversampling, places, width, found)
+    error = np.hypot(found[:, 1], MODEL_ERROR)
+    excess = np.clip(found[:, 0], -3 * error, 1)
+    star = np.exp(-0.5 * (excess / error) ** 2) / (np.sqrt(2 * np.pi) * error)
+    galaxy = ndtr((1 - excess) / error) - ndtr(-excess / error)
+    return galaxy / (galaxy + star)

@@ -86,11 +86,11 @@ def test_transients_of_either_sign_are_found(night):
 def test_few_false_detections(night):
     tree = cKDTree(np.stack([night.truth["x"], night.truth["y"]], 1))
     distance, _ = tree.query(np.stack([night.rows["x"], night.rows["y"]], 1))
-    assert np.sum(distance > 2) <= 10  # 1 by noise in a megapixel, some for each saturated star
+    assert np.sum(distance > 2) <= 3  # 1 by noise in a megapixel
 
 
 def test_masked_area_is_small(night):
-    assert night.difference.pixels.unusable.mean() < 0.05
+    assert night.difference.pixels.unusable.mean() < 0.055  # the wings of the kernel round three saturated stars
 
 
 def test_noise_is_white_and_of_the_stated_variance(night):
