@@ -159,5 +159,5 @@ def test_extendedness_is_a_probability():
 def test_a_hollow_source_is_extended():
     v, u = np.mgrid[-20:21, -20:21]
     psf = Psf(VaryingImage((np.exp(-(u**2 + v**2) / 6) / (6 * np.pi))[None], u.shape))
-    ring, place = 100.0 * (np.hypot(u, v) > 4), np.array([20.0])
-    assert extendedness(ring, np.ones(u.shape, np.float32), psf, place, place) == pytest.approx(1)
+    ring, place = 1000.0 * (np.hypot(u, v) > 4), np.array([20.0])
+    assert extendedness(ring, np.ones(u.shape, np.float32), psf, place, place) > 0.99
