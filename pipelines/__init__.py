@@ -11,6 +11,7 @@ commands: dict[str, str] = {
     "night": "pipelines.cli.night:night",
     "release": "pipelines.cli.release:release",
     "report": "pipelines.cli.report:report",
+    "transit": "pipelines.cli.report:transit",
     "serve": "pipelines.cli.serve:serve",
     "show": "pipelines.cli.report:show",
     "simulate": "pipelines.cli.simulate:simulate",

@@ -97,13 +97,15 @@ def observe(night: RealNight, progress: Progress) -> dict[str, int]:
     with closing(connect(RELEASE)) as connection, connection.cursor() as cursor:
         cursor.execute(queries("bootstrap")["dark"], {"detector_id": night.camera.detectors[0].number})
         dark = cursor.fetchone()[0]
+        cursor.execute(queries("bootstrap")["flats"])
+        flats = cursor.fetchone()[0]
     with closing(connect(LEVEL1)) as connection:
         with connection, connection.cursor() as cursor:
             cursor.execute(queries("bootstrap")["template"])
             template = bytes(cursor.fetchone()[0]).hex()
         settings = {
             "instrument": night.camera.name, "template": template, "reference": bootstrap.REFERENCE, "dark": dark,
-            "association": night.association,
+            "flat": next(iter(flats.values()), None), "association": night.association,
         }
         production = _production(connection, "alert", "night", settings)
         for raw in night.raws:

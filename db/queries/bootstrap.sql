@@ -11,14 +11,26 @@ SELECT result ->> 'dark' FROM queue.job
 WHERE kind = 'dark' AND (parameters ->> 'detector_id')::integer = %(detector_id)s AND state = 'done'
 ORDER BY job_id DESC LIMIT 1
 
--- exposures: the calibrated exposures of the first frames, with their shapes
-SELECT e.exposure_id, e.wcs, d.height, d.width, e.ra, e.dec, e.midpoint_tai
-FROM exposure AS e JOIN detector AS d USING (detector_id)
+-- flat: the checksum of the star flat of a Visit's band and a detector, NULL if there is none
+SELECT j.result -> 'flats' ->> (f.name || ' ' || %(detector_id)s)
+FROM queue.job AS j, visit AS v JOIN filter AS f USING (filter_id)
+WHERE j.kind = 'join' AND j.state = 'done' AND v.visit_id = %(visit_id)s
+ORDER BY j.job_id DESC LIMIT 1
+
+-- flats: the star flats of a release, by band and detector
+SELECT result -> 'flats' FROM queue.job WHERE kind = 'join' AND state = 'done' ORDER BY job_id DESC LIMIT 1
+
+-- pixels: the checksum of an exposure's file
+SELECT f.sha256 FROM exposure AS e JOIN queue.file AS f USING (file_id) WHERE e.exposure_id = %(exposure_id)s
+
+-- exposures: the calibrated exposures of the first frames, with their shapes and "band detector"
+SELECT e.exposure_id, e.wcs, d.height, d.width, e.ra, e.dec, e.midpoint_tai, f.name || ' ' || e.detector_id
+FROM exposure AS e JOIN detector AS d USING (detector_id) JOIN filter AS f USING (filter_id)
 WHERE e.kind = 'calibrated'
 ORDER BY e.exposure_id
 
 -- stars: the staged Sources that are bright enough to fit exposures to each other
-SELECT exposure_id, x, y, sqrt((ra_err ^ 2 + dec_err ^ 2) / 2), psf_flux
+SELECT exposure_id, x, y, sqrt((ra_err ^ 2 + dec_err ^ 2) / 2), psf_flux, ap_flux, ap_flux_err
 FROM staging.source
 WHERE psf_flux > %(min_snr)s * psf_flux_err AND ra_err > 0 AND dec_err > 0
 ORDER BY exposure_id, source_id

@@ -3,7 +3,7 @@ SELECT object_id FROM hven.sky_nearest(NULL::object, %(ra)s, %(dec)s, %(radius_a
 
 -- light_curve: normalised light curve of the Object at a place by ensemble photometry of all stars beside it
 WITH target AS (
-    SELECT object_id FROM hven.sky_nearest(NULL::object, %(ra)s, %(dec)s, %(radius_arcsec)s)
+    SELECT object_id FROM hven.sky_nearest(NULL::object, :ra, :dec, :radius_arcsec)
 ), measured AS (
     SELECT s.object_id, s.exposure_id, s.midpoint_tai, s.ap_flux_err / s.ap_flux AS noise, -2.5 * log(s.ap_flux::float8) AS m
     FROM source AS s

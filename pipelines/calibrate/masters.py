@@ -5,6 +5,7 @@ import numpy as np
 
 from pipelines.image import MaskedImage
 from pipelines.steps.conditions import BadInput
+from pipelines.steps.star_flat import fit_star_flat
 
 
 class TooFewFrames(BadInput):
@@ -107,6 +108,17 @@ def master_flat(exposures, dead=0.5):
     level = np.mean(mean, dtype=float)
     master = _master("flat", exposures, mean / np.float32(level), variance / np.float32(level**2))
     return master.with_(pixels=master.pixels.with_flag(master.pixels.image < dead, "BAD"))
+
+
+def star_flat(exposure, light):
+    """Return the flat that stars give that drift over the detector of a science exposure.
+
+    Raises
+    ------
+    NoStarFlat
+    """
+    response = fit_star_flat(light, exposure.shape)
+    return _master("flat", [exposure], response, np.zeros_like(response))
 
 
 def fixed_pattern(exposures):

@@ -76,7 +76,7 @@ def _real_night(data: Path, camera: str) -> None:
     console.print(f"{real_night.LEVEL1}: {alerts['dia_sources']} DiaSources, {alerts['alerts']} Alerts selected,"
                   f" {time.monotonic() - began:.0f} s in all")
     _show(console, real_night.RELEASE, OF_A_NIGHT)
-    _write_pages(console, real_night.LEVEL1)
+    _write_pages(console, real_night.LEVEL1, _transits(night.camera.site))
 
 
 @contextmanager
@@ -124,8 +124,24 @@ def _simulated() -> None:
     _write_pages(console, survey.DATABASE)
 
 
-def _write_pages(console, database: str) -> None:
-    """Write the report of the last night, and the page of the Object that was seen most often."""
+def _transits(site: dict) -> dict[str, str]:
+    """Return the pages of the known planets whose transits the frames show."""
+    from contextlib import closing, suppress
+
+    from db.connect import connect
+    from pipelines.real_night import RELEASE
+    from pipelines.report.transit_page import NoTransit, planets, transit_page
+
+    made = {}
+    with closing(connect(RELEASE)) as session:
+        for name, planet in planets().items():
+            with suppress(NoTransit):  # which is what most frames show of most planets
+                made[f"transit-{name.replace(' ', '_')}.html"] = transit_page(session, planet, site)
+    return made
+
+
+def _write_pages(console, database: str, pages: dict[str, str] | None = None) -> None:
+    """Write the report of the last night, the page of the Object that was seen most often, and other `pages`."""
     from contextlib import closing
 
     from db.connect import connect
@@ -139,7 +155,8 @@ def _write_pages(console, database: str) -> None:
     folder.mkdir(exist_ok=True)
     with closing(connect(database)) as session:
         night = last_night(session)
-        pages = {f"report-{database}-{night}.html": nightly_report(session, night, f"{database}, night {night}")}
+        pages = dict(pages or {})
+        pages[f"report-{database}-{night}.html"] = nightly_report(session, night, f"{database}, night {night}")
         for object_id, in ask(session, "report_index", "seen_most").rows:
             pages[f"object-{object_id}.html"] = object_page(session, FileStore(hven_home() / "files"), str(object_id))
     console.print("Look at, in a browser:")

@@ -1,4 +1,4 @@
-"""`hven report` and `hven show`: pages to look at."""
+"""`hven report`, `hven show` and `hven transit`: pages to look at."""
 
 from pathlib import Path
 
@@ -46,5 +46,25 @@ def show(what: str, database: str, output: Path | None, store: Path | None) -> N
     with closing(connect(database)) as session:
         page = object_page(session, FileStore(store or hven_home() / "files"), what)
     target = output or Path(f"object-{what.replace(' ', '_').replace('/', '_')}.html")
+    target.write_text(page)
+    click.echo(target)
+
+
+@click.command()
+@click.argument("planet", default="HAT-P-32 b")
+@in_database
+@click.option("--camera", default="microobservatory", show_default=True, help="The instrument, whose site it is.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write. Default transit-PLANET.html.")
+def transit(planet: str, database: str, camera: str, output: Path | None) -> None:
+    """Write the page of a planet's transit that the Sources of a night show: light curve, fit and its proof."""
+    from contextlib import closing
+
+    from db.connect import connect
+    from pipelines.instruments import instrument
+    from pipelines.report.transit_page import find, transit_page
+
+    with closing(connect(database)) as session:
+        page = transit_page(session, find(planet), instrument(camera).site)
+    target = output or Path(f"transit-{planet.replace(' ', '_')}.html")
     target.write_text(page)
     click.echo(target)

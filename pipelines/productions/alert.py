@@ -198,7 +198,7 @@ def inputs(cursor, production_id: int, parameters: Mapping) -> Inputs:
     settings = cursor.fetchone()[0]
     cursor.execute(queries("live")["band"], parameters)
     place = f"{cursor.fetchone()[0]} {parameters['detector_id']}"
-    common = {role: settings[role] for role in ("template", "dark") if settings.get(role)}
+    common = {role: settings[role] for role in ("template", "dark", "flat") if settings.get(role)}
     own = settings["files"].get(place) if "files" in settings else common
     of_patches = settings.get("templates") == "patches"
     if not own and not of_patches:
@@ -225,7 +225,7 @@ def make_images(connection: Connection, store: FileStore, sources: Inputs, numbe
     if camera.snaps == 2:
         exposure, found, apart = steps.calibrate_snaps(raws, camera, number, masters, reference)
     else:
-        exposure, found = steps.calibrate(raws[0], camera, number, params, reference, masters.dark)
+        exposure, found = steps.calibrate(raws[0], camera, number, params, reference, masters)
     if sources.template:
         templates = (sources.template,)
         made = steps.difference(exposure, found, read_exposure(store.get(sources.template)), params)

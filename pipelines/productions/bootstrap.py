@@ -1,8 +1,8 @@
 """The bootstrap release: a survey's first frames become Sources, Objects, reference stars and a template.
 
 Its jobs, each a function here: `dark`, the fixed pattern of all frames → `calibrate` each frame by itself → `join`
-all of them: one mean catalogue, from which come the Objects and a finer WCS of each frame → `measure` each frame's
-Sources again → `associate_sources` of each Visit → `template`.
+all of them: one mean catalogue, from which come the Objects, a finer WCS of each frame and, where the stars drift over
+the detector, a flat → `measure` each frame's Sources again → `associate_sources` of each Visit → `template`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,10 +29,13 @@ from pipelines.productions.detector import DetectorParams
 from pipelines.productions.ingest import ingest
 from pipelines.productions.refcat import import_tycho2, lookup
 from pipelines.productions.rows import exposure_row, healpix29, measurement_rows, object_rows, staged_result
+from pipelines.productions.signature import Masters
+from pipelines.productions.star_flats import light_of, make_star_flats
 from pipelines.steps.acquire import read_raw
 from pipelines.steps.background import subtract_background
 from pipelines.steps.conditions import BadInput
 from pipelines.steps.detect import detect
+from pipelines.steps.flat import divide_flat
 from pipelines.steps.joint import StarList, fit_jointly
 
 RELEASE = 0
@@ -115,10 +118,9 @@ def calibrate(connection: Connection, store: FileStore, job: Job) -> None:
     reference = lookup(connection, "tycho2", visit["midpoint_tai"])
     with connection, connection.cursor() as cursor:
         cursor.execute(queries("bootstrap")["dark"], job.parameters)
-        sha256 = cursor.fetchone()[0]
-    pattern = read_exposure(store.get(bytes.fromhex(sha256))) if sha256 else None
+        masters = Masters(dark=_master(store, cursor.fetchone()[0]))
     try:
-        exposure, found = steps.calibrate(store.get(raw), camera, number, DetectorParams(), reference, pattern)
+        exposure, found = steps.calibrate(store.get(raw), camera, number, DetectorParams(), reference, masters)
     except BadInput as error:
         _give_up(connection, job, error)
         return
@@ -126,8 +128,15 @@ def calibrate(connection: Connection, store: FileStore, job: Job) -> None:
     keep_calibrated(connection, store, job, visit, {"raw": (raw,)}, exposure, found)
 
 
-def join(connection: Connection, _store: FileStore, job: Job) -> None:
-    """Run the job `join`: fit all exposures to their mean catalogue; that becomes Objects and reference stars."""
+def _master(store: FileStore, sha256: str | None) -> Exposure | None:
+    return read_exposure(store.get(bytes.fromhex(sha256))) if sha256 else None
+
+
+def join(connection: Connection, store: FileStore, job: Job) -> None:
+    """Run the job `join`: fit all exposures to their mean catalogue; that becomes Objects and reference stars.
+
+    The same stars tell how the response of each detector varies in each band.
+    """
     with connection, connection.cursor() as cursor:
         cursor.execute(queries("bootstrap")["exposures"])
         exposures = {row[0]: row[1:] for row in cursor}
@@ -135,11 +144,13 @@ def join(connection: Connection, _store: FileStore, job: Job) -> None:
         stars = {key: np.array([row[1:] for row in rows]).T for key, rows in groupby(cursor, itemgetter(0))}
     lists = []
     for key, (cards, height, width, *_) in exposures.items():
-        x, y, error, flux = stars[key]
+        x, y, error, flux = stars[key][:4]
         lists.append(StarList(x, y, error, flux, Wcs(cards), (height, width)))
-    ra, dec, midpoint = np.median([row[3:] for row in exposures.values()], axis=0)
+    ra, dec, midpoint = np.median([row[3:6] for row in exposures.values()], axis=0)
     reference = lookup(connection, "tycho2", midpoint)(ra, dec, DetectorParams().reference_radius_deg)
-    fitted, catalogue, _ = fit_jointly(lists, reference)
+    fitted, catalogue, numbers = fit_jointly(lists, reference)
+    light = {key: light_of(key, stars[key], number) for key, number in zip(exposures, numbers, strict=True)}
+    flats = make_star_flats(connection, store, {key: row[-1] for key, row in exposures.items()}, light)
     with connection, connection.cursor() as cursor:
         queue.fence(cursor, job)
         cursor.execute(queries("bootstrap")["set_wcs"], {
@@ -147,7 +158,11 @@ def join(connection: Connection, _store: FileStore, job: Job) -> None:
         })
         load(connection, "object", _objects(catalogue))
         load(connection, "refcat", _reference_rows(catalogue, midpoint))
-        queue.finish(cursor, job, {"exposures": len(lists), "objects": len(catalogue)})
+        for place, stored in flats.items():
+            register(cursor, stored, "image/fits", name=f"flat-{place.replace(' ', '-')}.fits", job_id=job.job_id)
+            record(cursor, job.job_id, "star_flat", "file", None, {})
+        made = {place: stored.sha256.hex() for place, stored in flats.items()}
+        queue.finish(cursor, job, {"exposures": len(lists), "objects": len(catalogue), "flats": made})
 
 
 def measure(connection: Connection, store: FileStore, job: Job) -> None:
@@ -159,8 +174,12 @@ def measure(connection: Connection, store: FileStore, job: Job) -> None:
         if row is None:  # it could not be calibrated, which its raw exposure says
             queue.finish(cursor, job, staged_result([]))
             return
+        cursor.execute(queries("bootstrap")["flat"], job.parameters)
+        flat = _master(store, cursor.fetchone()[0])
     sha256, cards = row
     exposure = read_exposure(store.get(bytes(sha256))).with_(wcs=Wcs(cards))
+    if flat is not None:
+        exposure = divide_flat(exposure, flat)
     stars = lookup(connection, REFERENCE, visit["midpoint_tai"])
     found = detect(exposure, fwhm=DetectorParams().fwhm)
     exposure = steps.recalibrate(exposure, found, DetectorParams(), stars)

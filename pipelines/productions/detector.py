@@ -14,6 +14,7 @@ from pipelines.steps.background import subtract_background
 from pipelines.steps.dark import subtract_dark
 from pipelines.steps.decorrelate import decorrelate
 from pipelines.steps.detect import detect, guess_fwhm
+from pipelines.steps.flat import divide_flat
 from pipelines.steps.interpolate import fill_saturated
 from pipelines.steps.kernel import KernelParams
 from pipelines.steps.measure import measure_dia_sources, measure_sources, part_inside
@@ -63,6 +64,7 @@ class DetectorParams:
     )
 
 
+NO_MASTERS = signature.Masters()
 FINE_PIXELS = 0.5  # arcsec, below which stars are several pixels wide
 WELL_SAMPLED = 2.8  # pixels of FWHM from where on the PSF of a resampled template follows from its own
 POINTING_ARCSEC = 30.0  # largest error of a header's boresight
@@ -112,16 +114,18 @@ def remove_signature(raw: Path, camera: Instrument, number: int) -> Exposure:
 
 def calibrate(
     raw: Path, camera: Instrument, number: int, params: DetectorParams, reference: Lookup = tycho2,
-    dark: Exposure | None = None,
+    masters: signature.Masters = NO_MASTERS,
 ) -> tuple[Exposure, np.ndarray]:
     """Return the calibrated exposure of one raw frame, and the detections that calibrated it.
 
     `reference` gives the reference stars of a cone: ra, dec and radius in deg.
     """
     exposure = remove_signature(raw, camera, number)
-    if dark is not None:
-        exposure = subtract_dark(exposure, dark)
+    if masters.dark:
+        exposure = subtract_dark(exposure, masters.dark)
     exposure, _ = subtract_background(exposure)
+    if masters.flat:  # of stars, which says nothing of the sky
+        exposure = divide_flat(exposure, masters.flat)
     exposure, _ = scale_variance(exposure)
     found = detect(exposure, fwhm=params.fwhm)
     exposure, _ = fit_psf(exposure, found)

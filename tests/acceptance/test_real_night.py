@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 
 from db.connect import connect
-from db.queries import queries
 from migrations.upgrade import recreate, recreate_release
-from pipelines import real_night
+from pipelines import real_night, report
 from pipelines.image import Wcs
 from pipelines.instruments import instrument
 from pipelines.report import transit_page
-from pipelines.report.transit_page import HAT_P_32
 from pipelines.steps.refcat import tycho2
 from pipelines.steps.wcs import match
 from tests.pipelines.shared_data import SHARED, needs_astrometry_net, needs_data
@@ -21,6 +19,7 @@ from tests.pipelines.shared_data import SHARED, needs_astrometry_net, needs_data
 pytestmark = [needs_data("hatp32_microobservatory"), needs_astrometry_net]
 FOLDER = SHARED / "hatp32_microobservatory"
 CAMERA = instrument("microobservatory")
+PLANET = transit_page.find("HAT-P-32 b")
 
 
 def prepare(raws, store):
@@ -78,8 +77,9 @@ def test_stars_become_objects_with_light_curves(few):
 
 
 def test_one_query_gives_a_normalised_light_curve(few):
-    place = {"ra": HAT_P_32.ra, "dec": HAT_P_32.dec, "radius_arcsec": 8}
-    rows = ask(real_night.RELEASE, queries("ensemble")["light_curve"], place)
+    with closing(connect(real_night.RELEASE)) as session:
+        found = report.ask(session, "ensemble", "light_curve", ra=PLANET.ra, dec=PLANET.dec, radius_arcsec=8)
+    rows = found.rows
     assert len(rows) == 5
     assert np.abs(np.array([flux for *_, flux, _ in rows]) - 1).max() < 0.04
 
@@ -104,11 +104,10 @@ def test_the_whole_night_shows_the_transit(hub, tmp_path):
     assert real_night.make_release(night, lambda *_: None)["exposures"] == 142
     assert tycho_residuals().max() < 0.8
     with closing(connect(real_night.RELEASE)) as session:
-        curves = transit_page.light_curves(session, HAT_P_32, CAMERA.site)
-        target = transit_page.object_at(session, HAT_P_32)
-    star = int(np.flatnonzero(curves.objects == target)[0])
-    found = transit_page.fit(curves, HAT_P_32, star)
-    assert 1440 * abs(found.mid_transit - HAT_P_32.mid_transit) < 3
+        curves, planet, star = transit_page.observed(session, PLANET, CAMERA.site)
+    found = transit_page.fit(curves, planet, star)
+    assert 1440 * abs(found.mid_transit - planet.mid_transit) < 3
     assert 1440 * found.mid_transit_err < 1.5
     assert found.ratio == pytest.approx(0.150, abs=0.010)
-    assert transit_page.scatter(curves, HAT_P_32, star) < 0.0055
+    assert transit_page.scatter(curves, planet, star) < 0.0047
+    assert transit_page.comparison(curves, planet, star) < 0.0050
