@@ -27,6 +27,10 @@ from db.queries import queries
 INCOMING = "incoming"
 """Folder of a site's file store from which its night takes frames."""
 
+ORDER = "order-{database}.json"
+"""Name there of the order in which the Visits of a database were associated here."""
+ENTRIES = 100_000  # of that order, the latest: some months
+
 ENVIRONMENT = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "sslmode": "PGSSLMODE",
                "sslrootcert": "PGSSLROOTCERT", "passfile": "PGPASSFILE"}  # fmt: skip
 
@@ -101,10 +105,44 @@ def find(name: str) -> Site:
     raise SiteError(f"site: {name} is not known, known are {names}", "`hven site add`")
 
 
+@dataclass(frozen=True)
+class Association:
+    """A pass of association in the order of a site.
+
+    Parameters
+    ----------
+    visit_id : int
+    number : int
+        1, or more for what came late.
+    detectors : tuple of int
+        Those that the pass was the first to take in; none for a rerun.
+    """
+
+    visit_id: int
+    number: int
+    detectors: tuple[int, ...]
+
+
+def read_order(path: Path) -> list[Association]:
+    """Return the order of associations that another site has sent.
+
+    Raises
+    ------
+    SiteError
+        There is no such file, or it is something else.
+    """
+    try:
+        return [Association(entry["visit_id"], entry["pass"], tuple(entry["detectors"]))
+                for entry in json.loads(path.read_text())]  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        said = f"site: {path} is no order of associations ({error})"
+        raise SiteError(said, "let the other site send it: hven site send") from error
+
+
 def send(site: Site, store: FileStore, database: str = "level1") -> Iterator[Sent]:
     """Ship the raw files of a database that the site has not got; yield each once it is there, verified.
 
-    What an interruption leaves half shipped is completed by the next call.
+    What an interruption leaves half shipped is completed by the next call. Last goes the order of associations.
     """
     with closing(connect(database)) as session, session.cursor(cursor_factory=NamedTupleCursor) as cursor:
         cursor.execute(queries("site")["raw_files"])
@@ -114,6 +152,16 @@ def send(site: Site, store: FileStore, database: str = "level1") -> Iterator[Sen
             if sent or not (site.incoming / row.name).exists():
                 _announce(site, sha256, row.name)
             yield Sent(row.name, row.size, sent)
+        cursor.execute(queries("site")["order"], {"entries": ENTRIES})
+        _replace(site.incoming / ORDER.format(database=database), json.dumps([row._asdict() for row in cursor]))
+
+
+def _replace(place: Path, text: str) -> None:
+    """Write a file so that readers see the old one or the new one."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.name}.part")
+    part.write_text(text)
+    part.replace(place)
 
 
 def _announce(site: Site, sha256: bytes, name: str) -> None:

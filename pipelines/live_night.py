@@ -15,9 +15,11 @@ from db.errors import HvenError
 from db.files import FileStore
 from db.queries import queries
 from db.queue import NewJob
+from db.site import read_order
 from pipelines.instruments import Instrument, instrument
 from pipelines.pool import PoolParams, running
 from pipelines.productions.alert import second_pass
+from pipelines.productions.follow import follow
 from pipelines.productions.ingest import Complete, ingest, visit_jobs
 from pipelines.real_night import ENDINGS
 from pipelines.report.nightly import nightly_report
@@ -98,19 +100,24 @@ def arrivals(folder: Path, seen: set[tuple]) -> list[Path]:
 
 def take_in(
     night: Night, folder: Path, *, watch: Callable[[], bool] = lambda: False,
-    jobs: Callable[[Complete], list[NewJob]] = visit_jobs,
+    jobs: Callable[[Complete], list[NewJob]] = visit_jobs, order: Path | None = None,
 ) -> Iterator[Frame]:
     """Take in the frames of a folder, then those that come while `watch` says so; yield each.
 
-    A frame that can't be read is told, and the night goes on.
+    A frame that can't be read is told, and the night goes on. With `order`, the file that another site sends, Visits
+    get their jobs in that order, as far as it goes.
     """
     seen: set[tuple] = set()
+    jobs = jobs if order is None else _none
     with closing(connect(night.database)) as connection:
-        tended = time.monotonic()
+        tended, followed = time.monotonic(), -TEND
         while True:
             new = arrivals(folder, seen)
             for path in new:
                 yield _take_in(connection, night, path, jobs)
+            if order is not None and (new or time.monotonic() - followed > TEND) and (order.exists() or not watch()):
+                followed = time.monotonic()
+                follow(connection, night.production_id, read_order(order))
             if not new and not watch():
                 return
             if time.monotonic() - tended > TEND:
@@ -118,6 +125,10 @@ def take_in(
                 _run(connection, "overdue", patience=OVERDUE, night=None)
             if not new:
                 time.sleep(PERIOD)
+
+
+def _none(_: Complete) -> list[NewJob]:
+    return []
 
 
 def _take_in(connection: Connection, night: Night, path: Path, jobs: Callable) -> Frame:

@@ -22,6 +22,12 @@ WHERE NOT EXISTS (SELECT FROM earlier AS other JOIN queue.job_dependency AS d US
 SELECT CASE WHEN age < %(live)s THEN now() + (%(patience)s - age) * interval '1 second' END
 FROM (SELECT 86400 * (hven.tai_mjd(now()) - shutter_close_tai) AS age FROM visit WHERE visit_id = %(visit_id)s) AS v
 
+-- ready_to_follow: which of some Visits have all their frames, and their detectors here
+SELECT visit_id FROM visit WHERE visit_id = ANY (%(visit_ids)s) AND state <> 'arriving'
+
+-- followed: keys of the associations that a production has
+SELECT key FROM queue.job WHERE production_id = %(production_id)s AND kind = 'associate'
+
 -- orbits: MovingObjects whose orbits are known, with the epochs of their elements
 SELECT moving_object_id, perihelion_distance, eccentricity, inclination, node, perihelion_argument, perihelion_tai, residual
 FROM moving_object

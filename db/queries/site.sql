@@ -10,3 +10,8 @@ SELECT DISTINCT ON (e.file_id) f.sha256, f.size, coalesce(f.name, encode(f.sha25
 FROM exposure AS e JOIN queue.file AS f USING (file_id)
 WHERE e.kind = 'raw'
 ORDER BY e.file_id
+
+-- order: the latest associations of a database, in their order
+SELECT place, visit_id, pass, detectors
+FROM (SELECT place, visit_id, pass, detectors FROM order_log ORDER BY place DESC LIMIT %(entries)s) AS latest
+ORDER BY place

@@ -127,6 +127,8 @@ order_log = table(
     column("pass", SmallInteger, unit="", ucd="meta.number", nullable=False, doc="1, or more for late detectors and reruns"),
     column("dia_sources", Integer, unit="", ucd="meta.number", nullable=False, doc="DiaSources that were associated"),
     column("digest", BigInteger, unit="", ucd="meta.checksum", nullable=False, doc="bit_xor of their ids and parents"),
+    column("detectors", ARRAY(SmallInteger), unit="", ucd="meta.id", nullable=False, server_default="{}",
+           doc="Detectors that this pass was the first to take in; none for a rerun"),
     column("written", WHEN, unit="", ucd="time", nullable=False, server_default=NOW, doc="When"),
     Index("order_log_visit_id_idx", "visit_id"),
     doc="The order in which Visits were associated",

@@ -124,7 +124,7 @@ def _simulated() -> None:
     _write_pages(console, survey.DATABASE)
 
 
-def _transits(site: dict) -> dict[str, str]:
+def _transits(site: dict | None) -> dict[str, str]:
     """Return the pages of the known planets whose transits the frames show."""
     from contextlib import closing, suppress
 
@@ -134,7 +134,7 @@ def _transits(site: dict) -> dict[str, str]:
 
     made = {}
     with closing(connect(RELEASE)) as session:
-        for name, planet in planets().items():
+        for name, planet in planets().items() if site else ():
             with suppress(NoTransit):  # which is what most frames show of most planets
                 made[f"transit-{name.replace(' ', '_')}.html"] = transit_page(session, planet, site)
     return made

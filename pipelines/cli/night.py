@@ -41,10 +41,14 @@ def prepare(folder: Path, instrument: str, database: str, name: str, store: Path
 @folder
 @click.option("--instrument", help="The camera. Default the production's.")
 @click.option("--watch", is_flag=True, help="Go on with the frames that come, until Ctrl-C.")
+@click.option("--follow", metavar="FILE", type=click.Path(path_type=Path),
+              help="Associate in the order of another site, as its `hven site send` tells it.")
 @in_database
 @in_production
 @with_store
-def ingest(folder: Path, instrument: str | None, watch: bool, database: str, name: str, store: Path | None) -> None:
+def ingest(
+    folder: Path, instrument: str | None, watch: bool, follow: Path | None, database: str, name: str, store: Path | None
+) -> None:
     """Take in the raw frames of DIR; each that completes its Visit enqueues the Visit's jobs."""
     from pipelines import live_night
     from pipelines.worker import install_stop
@@ -52,7 +56,7 @@ def ingest(folder: Path, instrument: str | None, watch: bool, database: str, nam
     stop = install_stop()
     found = live_night.find_night(database, _store(store), name, instrument)
     refused = 0
-    for frame in live_night.take_in(found, folder, watch=lambda: watch and not stop.asked):
+    for frame in live_night.take_in(found, folder, watch=lambda: watch and not stop.asked, order=follow):
         refused += bool(frame.reason)
         click.echo(f"{frame.path.name}: {frame.reason or f'Visit {frame.visit_id}'}")
     if refused:

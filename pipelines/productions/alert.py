@@ -76,7 +76,7 @@ def process_detector(connection: Connection, store: FileStore, job: Job) -> None
             cursor.execute(queries("night")["save_exposure"], row)
         forced = _forced(cursor, rows["difference"], images.difference, release)
         staged = _stage(connection, cursor, job, [rows["difference"], *snaps], identified, forced, images)
-        if is_late:
+        if is_late and "pass" not in job.parameters:  # else the pass is enqueued already, in another site's order
             queue.enqueue(cursor, job.production_id, [second_pass(job.parameters["visit_id"], f"detector {number}")])
         queue.finish(cursor, job, staged_result(staged))
 

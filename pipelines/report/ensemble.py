@@ -60,7 +60,10 @@ def light_curves(connection: Connection, ra: float, dec: float, site: dict, stea
     """Return the light curves of all stars that scatter by less than `steady` mag; times are those of a place [deg]."""
     with connection.cursor() as cursor:
         cursor.execute(queries("ensemble")["all_light_curves"], {"steady": steady})
-        columns = [np.array(column) for column in zip(*cursor.fetchall(), strict=True)]
+        rows = cursor.fetchall()
+    if not rows:
+        return LightCurves(np.zeros(0, int), np.zeros(0), np.zeros(0), *np.zeros((4, 0, 0)))
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
     objects, star = np.unique(columns[0], return_inverse=True)
     exposures, first, number = np.unique(columns[1], return_index=True, return_inverse=True)
     planes = np.full((4, len(objects), len(exposures)), np.nan)

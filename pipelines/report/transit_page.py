@@ -235,7 +235,7 @@ def observed(connection: Connection, planet: Planet, site: dict) -> tuple[LightC
     """Return the light curves of a night, the planet with that night's transit, and the row of its star."""
     curves = light_curves(connection, planet.ra, planet.dec, site)
     star = curves.star(object_at(connection, planet.ra, planet.dec))
-    planet = planet.nearest(curves.time)
+    planet = planet if star is None else planet.nearest(curves.time)
     if star is None or quiet(curves, planet).all():
         what = "its star has no steady light curve here" if star is None else "no exposure lies in its transit"
         raise NoTransit(f"transit: {planet.name}: {what}", "name the database that has the night's Sources by -d")

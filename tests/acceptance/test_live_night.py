@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from db.connect import connect
 from db.files import FileStore
+from db.site import Site, send
 from pipelines import live_night
 from pipelines.cli.night import status
 from pipelines.instruments import instrument
@@ -164,21 +165,57 @@ def test_snaps_that_arrive_at_once_create_the_jobs_of_their_visit_once(empty_nig
     assert rows(session, "SELECT DISTINCT state, raw_arrived FROM visit") == [("ready", 4)]
 
 
-def test_a_visit_does_not_wait_for_a_late_detector_and_takes_it_up_later(empty_night, sky):
-    session, found = empty_night
-    for raw in sorted((sky[0] / "corrected").glob("visit0002*")):
+def late_night(session, found, raws):
+    """Take frames in, and let the second detector of each Visit come after its association."""
+    for raw in raws:
         ingest(session, found.store, raw, CAMERA, found.production_id)
     late = "UPDATE queue.job SET run_after = now() + %s WHERE key LIKE '%%detector 1' RETURNING job_id"
     rows(session, late, "1 hour")
     work({found.database: 1.0}, found.store, until_idle=True)
     rows(session, "UPDATE queue.job SET run_by = now() WHERE kind = 'associate' RETURNING job_id")
     work({found.database: 1.0}, found.store, until_idle=True)
-    by_detector = "SELECT detector_id, count(*) > 0 FROM dia_source GROUP BY 1 ORDER BY 1"
-    assert rows(session, by_detector) == [(0, True)]
+    yield
     rows(session, late, "0")
     work({found.database: 1.0}, found.store, until_idle=True)
-    assert rows(session, by_detector) == [(0, True), (1, True)]
+    yield
+
+
+BY_DETECTOR = "SELECT detector_id, count(*) > 0 FROM dia_source GROUP BY 1 ORDER BY 1"
+
+
+def test_a_visit_does_not_wait_for_a_late_detector_and_takes_it_up_later(empty_night, sky):
+    session, found = empty_night
+    course = late_night(session, found, sorted((sky[0] / "corrected").glob("visit0002*")))
+    next(course)
+    assert rows(session, BY_DETECTOR) == [(0, True)]
+    next(course)
+    assert rows(session, BY_DETECTOR) == [(0, True), (1, True)]
     assert rows(session, "SELECT array_agg(pass ORDER BY pass) FROM order_log") == [([1, 2],)]
+
+
+OUTCOME = (
+    "SELECT visit_id, pass, detectors, dia_sources, digest FROM order_log ORDER BY place",
+    "SELECT dia_source_id, object_id, ra, psf_flux FROM dia_source ORDER BY 1",
+    "SELECT object_id, mean_ra, mean_dec, dia_sources FROM object ORDER BY 1",
+    "SELECT dia_source_id, version, rule FROM alert ORDER BY 1, 2",
+)
+
+
+def test_a_second_site_follows_the_order_of_the_first(empty_night, template, sky, tmp_path):
+    session, found = empty_night
+    incoming = tmp_path / "second" / "incoming"
+    folder = sky[0] / "corrected"
+    for _ in late_night(session, found, sorted(folder.glob("visit000[01]*"))):
+        pass
+    list(send(Site("second", "", incoming.parent), found.store, found.database))
+    with made_ready(template, "level1_second_site", sky[0], tmp_path / "second") as (there, second):
+        order = incoming / "order-level1_empty_night.json"
+        taken = list(live_night.take_in(second, incoming, order=order))
+        assert len(taken) == 4
+        work({second.database: 1.0}, second.store, until_idle=True)
+        for query in OUTCOME:
+            assert rows(there, query) == rows(session, query)
+        assert rows(there, OUTCOME[0])[-1][1:3] == (2, [1])
 
 
 def test_frames_are_taken_in_as_they_come_and_a_bad_one_is_told(empty_night, sky, tmp_path):

@@ -239,8 +239,13 @@ AS $$
 BEGIN
     withdrawn_objects := hven.association_orphans(processed, freed);
     SELECT count(*) + 1 INTO pass FROM :catalogue.order_log l WHERE l.visit_id = visit;
-    INSERT INTO :catalogue.order_log (visit_id, pass, dia_sources, digest)
-    SELECT visit, association_close.pass, count(*), coalesce(bit_xor(dia_source_id # coalesce(object_id, moving_object_id, 0)), 0)
+    INSERT INTO :catalogue.order_log (visit_id, pass, dia_sources, digest, detectors)
+    SELECT visit, association_close.pass, count(*), coalesce(bit_xor(dia_source_id # coalesce(object_id, moving_object_id, 0)), 0),
+           ARRAY(SELECT DISTINCT e.detector_id FROM :catalogue.exposure e
+                 WHERE e.visit_id = visit AND (e.kind = 'difference' OR e.kind = 'raw' AND e.condition IS NOT NULL)
+                   AND NOT EXISTS (SELECT FROM :catalogue.order_log l
+                                   WHERE l.visit_id = visit AND e.detector_id = ANY (l.detectors))
+                 ORDER BY e.detector_id)
     FROM :catalogue.dia_source WHERE dia_source_id BETWEEN first AND last AND time_processed = processed;
     UPDATE :catalogue.visit v SET state = 'associated' WHERE v.visit_id = visit AND v.state IN ('arriving', 'ready');
 END
