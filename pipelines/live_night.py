@@ -1,9 +1,10 @@
 """A live night: frames are taken in as they come, workers process them, and in the end the night is closed."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from db.files import FileStore
 from db.queries import queries
 from db.queue import NewJob
 from db.site import read_order
+from pipelines.alerts.sender import Sender
 from pipelines.instruments import Instrument, instrument
 from pipelines.pool import PoolParams, running
 from pipelines.productions.alert import second_pass
@@ -139,15 +141,31 @@ def _take_in(connection: Connection, night: Night, path: Path, jobs: Callable) -
         return Frame(path, reason=str(error))
 
 
+@contextmanager
+def sending(night: Night) -> Iterator[None]:
+    """Archive and send the Alerts of a night meanwhile, and what can be sent at the end."""
+    over, sender = threading.Event(), Sender(night.database, night.store)
+    thread = threading.Thread(target=sender.run, kwargs={"stopped": over.is_set})
+    thread.start()
+    try:
+        yield
+        over.set()
+        thread.join()
+        sender.run(until_idle=True)
+    finally:
+        over.set()
+        thread.join()
+
+
 def run(
     night: Night, workers: int, *, stay: Callable[[], bool] = lambda: False, kinds: str = "pipelines.worker:KINDS"
 ) -> int:
     """Keep workers at the night's jobs until none is left, and as long as `stay` says so; return how many are dead.
 
-    `kinds` is the table of job kinds, as `module:attribute`.
+    Alerts are archived and sent meanwhile. `kinds` is the table of job kinds, as `module:attribute`.
     """
     params = PoolParams({night.database: 1.0}, night.store.root, workers, kinds)
-    with closing(connect(night.database)) as connection, running(params) as pool:
+    with sending(night), closing(connect(night.database)) as connection, running(params) as pool:
         connection.autocommit = True
         while pool.is_alive() and (_left(connection, night) or stay()):
             pool.join(1.0)

@@ -70,7 +70,7 @@ def ingest(
 @in_production
 @with_store
 def run(concurrency: int | None, stay: bool, database: str, name: str, store: Path | None) -> None:
-    """Keep workers at the night's jobs until they are done."""
+    """Keep workers at the night's jobs until they are done, and send its Alerts."""
     from pipelines import live_night
     from pipelines.worker import install_stop
 

@@ -35,6 +35,7 @@ from pipelines.simulate.night import simulate_night
 from pipelines.simulate.visits import READOUT, SNAP_SECONDS
 from tests.benchmarks import Measured, Result
 from tests.benchmarks.facts import production_server
+from tests.benchmarks.subscriber import subscribed
 
 WORKERS = 2
 EVERY, LATE = 20, 75.0  # one detector in so many is late, by so many seconds
@@ -42,7 +43,8 @@ KILL = 60.0  # seconds between two workers' deaths
 LIMIT = 60.0  # seconds from shutter close to the outbox
 PATIENCE = 900.0  # seconds after the last frame in which the night must be done
 ALERTS = """
-SELECT a.dia_source_id, v.sequence, 86400 * (a.selected_tai - v.shutter_close_tai), (d.exposure_id >> 4 & 255)::integer
+SELECT a.dia_source_id, v.sequence, 86400 * (a.selected_tai - v.shutter_close_tai), (d.exposure_id >> 4 & 255)::integer,
+       a.ivorn, v.shutter_close_tai
 FROM alert AS a JOIN visit AS v USING (visit_id) JOIN outbox USING (dia_source_id, version)
 JOIN dia_source AS d USING (dia_source_id)
 WHERE a.version = 1 ORDER BY v.sequence
@@ -75,11 +77,13 @@ SIZES = {
 
 @dataclass
 class Watch:
-    """What is seen while the night runs: CPU seconds by worker, Visits that wait, and how many workers were killed."""
+    """What is seen while the night runs: CPU seconds by worker, Visits that wait, how many workers were killed, and
+    when each Alert reached an HTTP client, by IVORN [UNIX time]."""
 
     cpu: dict[int, float] = field(default_factory=dict)
     backlog: list[int] = field(default_factory=list)
     killed: int = 0
+    arrivals: dict[str, float] = field(default_factory=dict)
 
 
 def run(plan: Plan | int) -> Measured:
@@ -158,7 +162,10 @@ def _observe(session, night: Night, schedule, folder: Path, disturbed: bool) -> 
     incoming.mkdir()
     jobs = _with_late_detectors if disturbed else visit_jobs
     pool = running(PoolParams({night.database: 1.0}, night.store.root, WORKERS))
-    with pool, _beside(_release, schedule, incoming), _beside(_look, night, watch, over, disturbed):
+    with (
+        subscribed(night) as watch.arrivals, pool,
+        _beside(_release, schedule, incoming), _beside(_look, night, watch, over, disturbed),
+    ):  # fmt: skip
         taken = []
         for frame in live_night.take_in(night, incoming, watch=lambda: len(taken) < len(schedule), jobs=jobs):
             taken.append(frame)  # one that is refused counts too
@@ -236,10 +243,12 @@ def _judge(session, watch: Watch, disturbed: bool) -> list[Result]:
         alerts = cursor.fetchall()
         cursor.execute(JOBS)
         seconds, detectors, undone, unended, second = cursor.fetchone()
-    in_time = sorted(
-        latency for _, sequence, latency, detector in alerts
-        if not disturbed or not is_late(sequence, NewJob("detector", "", {"detector_id": detector}))
-    )
+    expected = [
+        alert for alert in alerts
+        if not disturbed or not is_late(alert[1], NewJob("detector", "", {"detector_id": alert[3]}))
+    ]
+    in_time = sorted(alert[2] for alert in expected)
+    arrived = sorted(watch.arrivals.get(ivorn, float("inf")) - _unix(closed) for *_, ivorn, closed in expected)
     quarter = max(1, len(alerts) // 4)
     growth = _median([row[2] for row in alerts[-quarter:]]) - _median([row[2] for row in alerts[:quarter]])
     which = ", disturbed" if disturbed else ""
@@ -248,6 +257,7 @@ def _judge(session, watch: Watch, disturbed: bool) -> list[Result]:
         Result(f"Alerts in the outbox within {LIMIT:.0f} s{which}", _share(in_time), "part", goal=0.98),
         Result(f"shutter close to outbox, p50{which}", _percentile(in_time, 0.5), "s"),
         Result(f"shutter close to outbox, p98{which}", _percentile(in_time, 0.98), "s", goal=LIMIT, **below),
+        Result(f"shutter close to an HTTP client, p98{which}", _percentile(arrived, 0.98), "s", goal=LIMIT, **below),
         Result(f"latency, last quarter less first{which}", growth, "s", goal=10.0, **below),
         Result(f"Visits that wait, most{which}", max(watch.backlog, default=0), "visits"),
         Result(f"Alerts{which}", len(alerts), "alerts"),
