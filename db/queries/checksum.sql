@@ -3,7 +3,9 @@ SELECT CASE WHEN nspname = btrim(split_part(current_setting('search_path'), ',',
             THEN 'catalogue' ELSE nspname END || '.' || relname AS name,
        format('%I.%I', nspname, relname) AS relation,
        attname AS "column", attnotnull AS not_null,
-       CASE WHEN type.typnamespace <> 'pg_catalog'::regnamespace OR type.typsend = 0 THEN quote_ident(attname) || '::text'
+       -- A regclass is sent as its oid, which is another one after a restore.
+       CASE WHEN type.typnamespace <> 'pg_catalog'::regnamespace OR type.typsend = 0 OR typname ~ '^reg'
+            THEN quote_ident(attname) || '::text'
             WHEN typname IN ('bool', 'int2', 'int4', 'float4', 'float8', 'text') THEN quote_ident(attname)
             -- The hash of an int8 folds its halves: ids that differ in both alike would be the same.
             ELSE format('%s(%I)', type.typsend, attname) END AS expression

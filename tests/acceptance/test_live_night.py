@@ -1,16 +1,22 @@
 """A live night on small frames, from raw Snaps to Alerts, and the first half of LDM-151, 6.4, from pixels (R185)."""
 
+import gzip
+import io
 import shutil
 import threading
 from contextlib import closing, contextmanager
 
+import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
 from click.testing import CliRunner
 
 from db.connect import connect
 from db.files import FileStore
 from db.site import Site, send
 from pipelines import live_night
+from pipelines.alerts import archive, voevent
 from pipelines.cli.night import status
 from pipelines.instruments import instrument
 from pipelines.productions import field
@@ -56,10 +62,16 @@ def made_ready(template, name, folder, root):
 
 
 @pytest.fixture(scope="module")
-def night(template, sky, tmp_path_factory):
+def store(tmp_path_factory):
+    """The night's files."""
+    return FileStore(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def night(template, sky, store):
     """The night after all its jobs were done: a connection to its database."""
     folder = sky[0] / "corrected"
-    with made_ready(template, NIGHT, sky[0], tmp_path_factory.mktemp("store")) as (session, found):
+    with made_ready(template, NIGHT, sky[0], store.root) as (session, found):
         assert [frame.reason for frame in live_night.take_in(found, folder)] == [""] * 2 * VISITS
         work({NIGHT: 1.0}, found.store, until_idle=True)
         yield session
@@ -88,6 +100,19 @@ def test_detections_are_measured_on_each_snap(night):
     assert middle < 1.5  # half-normal: 0.7, and more for what moves or sits on a bright star
     assert rows(night, """SELECT count(*) FROM alert CROSS JOIN unnest(exposure_id) AS x (id)
                           LEFT JOIN exposure AS e ON e.exposure_id = x.id WHERE e.exposure_id IS NULL""") == [(0,)]
+
+
+def test_packets_carry_both_snaps_and_the_template_with_the_source_in_the_middle(night, store):
+    for (visit_id,) in rows(night, "SELECT DISTINCT visit_id FROM alert"):
+        archive.archive_visit(night, store, visit_id)
+    for content in archive.get(night, store, rows(night, "SELECT max(visit_id) FROM alert")[0][0]):
+        packet = voevent.read(content)
+        assert packet.stamps.keys() == {"difference_1", "difference_2", "template"}
+        for stamp in packet.stamps.values():
+            with fits.open(io.BytesIO(gzip.decompress(stamp))) as file:
+                x, y = WCS(file["IMAGE"].header).all_world2pix(*packet.position[:2], 0)
+                assert np.hypot(x - 15, y - 15) < 0.71 + 0.1  # within the pixel in the middle
+                assert np.isfinite(file["IMAGE"].data).all()
 
 
 def test_asteroids_are_matched_to_their_predictions_marked_and_measured_there(night):
