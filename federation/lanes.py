@@ -1,7 +1,7 @@
 """Lanes: queries of users that run through the job queue, quick or long, within limits that no SET undoes.
 
 The limits are held from outside: a thread beside each query looks at the clock, at the memory of the server's
-process, and at the lease.
+processes, and at the lease.
 """
 
 import os
@@ -29,13 +29,13 @@ LOOK = 0.2  # seconds between looks at a query that runs
 GRACE = 5.0  # seconds after a cancelled statement until its session is ended
 BEAT = 20.0  # seconds between renewals of the lease
 POLL = 0.5  # seconds between looks for work
-NICE = 15  # of a lane's server process
+NICE = 15  # of a lane's server processes
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
 class Lane:
-    """Limits of a lane: time [s], memory of the server's process [bytes], rows of the result."""
+    """Limits of a lane: time [s], memory of the server's processes [bytes], rows of the result."""
 
     seconds: float
     memory: int
@@ -117,7 +117,6 @@ def _run(database: str, session: connection, job: Job, wanted: Wanted, lane: Lan
     said: list[str] = []
     try:
         with as_user(database, wanted.login) as own, _guard(session, job, own.info.backend_pid, lane, said):
-            _yield_to_nights(own.info.backend_pid)
             with session, session.cursor() as cursor:
                 cursor.execute(queries("lanes")["begin"], {"query_id": wanted.query_id, "pid": own.info.backend_pid})
                 if not cursor.rowcount:
@@ -168,7 +167,11 @@ def _guard(session: connection, job: Job, pid: int, lane: Lane, said: list[str])
             with own.cursor() as cursor:
                 while not ended.wait(LOOK):
                     now = time.monotonic()
-                    if cancelled is None and (over := _over(now - began, _memory(pid), lane)):
+                    cursor.execute(queries("lanes")["processes"], {"pid": pid})
+                    processes = [one for (one,) in cursor]
+                    for one in processes:
+                        _yield_to_nights(one)
+                    if cancelled is None and (over := _over(now - began, sum(map(_memory, processes)), lane)):
                         said.append(over)
                         cancelled = now
                         cursor.execute(queries("lanes")["cancel_backend"], {"pid": pid})

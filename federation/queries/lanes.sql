@@ -13,6 +13,9 @@ SELECT login, lane, text, into_table, into_file, row_limit, state FROM level3.qu
 UPDATE level3.query SET state = 'failed', error = %(error)s, finished = now(), pid = NULL
 WHERE query_id = %(query_id)s AND state IN ('queued', 'running')
 
+-- processes: the server's processes that work for a session: its own, and parallel ones
+SELECT pid FROM pg_stat_activity WHERE %(pid)s IN (pid, leader_pid)
+
 -- cancel_backend: end the statement of a session
 SELECT pg_cancel_backend(%(pid)s)
 
