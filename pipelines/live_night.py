@@ -162,10 +162,10 @@ def run(
 ) -> int:
     """Keep workers at the night's jobs until none is left, and as long as `stay` says so; return how many are dead.
 
-    Alerts are archived and sent meanwhile. `kinds` is the table of job kinds, as `module:attribute`.
+    `kinds` is the table of job kinds, as `module:attribute`.
     """
     params = PoolParams({night.database: 1.0}, night.store.root, workers, kinds)
-    with sending(night), closing(connect(night.database)) as connection, running(params) as pool:
+    with closing(connect(night.database)) as connection, running(params) as pool:
         connection.autocommit = True
         while pool.is_alive() and (_left(connection, night) or stay()):
             pool.join(1.0)

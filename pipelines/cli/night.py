@@ -77,7 +77,8 @@ def run(concurrency: int | None, stay: bool, database: str, name: str, store: Pa
     stop = install_stop()
     found = live_night.find_night(database, _store(store), name)
     count = concurrency or len(os.sched_getaffinity(0))
-    dead = live_night.run(found, count, stay=lambda: stay and not stop.asked)
+    with live_night.sending(found):
+        dead = live_night.run(found, count, stay=lambda: stay and not stop.asked)
     click.echo(f"{dead} jobs are dead; `hven jobs list -d {database} --state dead` says which" if dead else "all done")
 
 
