@@ -132,7 +132,7 @@ def read_order(path: Path) -> list[Association]:
         There is no such file, or it is something else.
     """
     try:
-        return [Association(entry["visit_id"], entry["pass"], tuple(entry["detectors"]))
+        return [Association(entry["visit_id"], entry["number"], tuple(entry["detectors"]))
                 for entry in json.loads(path.read_text())]  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = f"site: {path} is no order of associations ({error})"

@@ -86,14 +86,15 @@ def arrivals(folder: Path, seen: set[tuple]) -> list[Path]:
     """Return the frames of a folder that are not in `seen`, oldest first, and add them to it.
 
     Names that begin with a dot or end otherwise than FITS files do are still being written. A file that changes
-    comes again.
+    comes again; not so one that lies in a file store too, which sets the time of whatever it is given once more.
     """
     found = []
     for entry in os.scandir(folder):
         if entry.name.startswith(".") or not entry.name.lower().endswith(ENDINGS):
             continue
         status = entry.stat()
-        key = (entry.name, status.st_size, status.st_mtime_ns)
+        is_linked = entry.is_symlink() or status.st_nlink > 1
+        key = (entry.name, status.st_size, 0 if is_linked else status.st_mtime_ns)
         if key not in seen:
             seen.add(key)
             found.append((status.st_mtime_ns, entry.name))

@@ -12,6 +12,6 @@ WHERE e.kind = 'raw'
 ORDER BY e.file_id
 
 -- order: the latest associations of a database, in their order
-SELECT place, visit_id, pass, detectors
+SELECT place, visit_id, pass AS number, detectors
 FROM (SELECT place, visit_id, pass, detectors FROM order_log ORDER BY place DESC LIMIT %(entries)s) AS latest
 ORDER BY place

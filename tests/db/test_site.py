@@ -13,7 +13,7 @@ from db.connect import connect, dsn
 from db.files import FileStore, FileStoreError, register
 from db.ids import ObjectId, object_pixel, pack
 from db.load import load
-from db.site import Site, SiteError
+from db.site import Association, Site, SiteError
 from migrations.upgrade import recreate
 from tests.conftest import DURABILITY_OFF
 
@@ -52,9 +52,24 @@ def other(stores):
 def test_each_raw_file_arrives_once_under_its_own_name(database, stores, frames):
     sent = list(sites.send(other(stores), stores[0], database))
     assert [one.sent for one in sent] == [3_000_000] * 3
-    arrived = {place.name: place.read_bytes() for place in other(stores).incoming.iterdir()}
+    arrived = {place.name: place.read_bytes() for place in other(stores).incoming.glob("*.fits")}
     assert arrived == frames
     assert [one.sent for one in sites.send(other(stores), stores[0], database)] == [0] * 3
+
+
+def test_the_order_of_associations_goes_along(database, stores, frames):
+    with closing(connect(database)) as session, session, session.cursor() as cursor:
+        cursor.execute("INSERT INTO order_log (visit_id, pass, dia_sources, digest, detectors)"
+                       " VALUES (7, 1, 0, 0, '{0,2}'), (6, 1, 0, 0, '{}'), (7, 2, 0, 0, '{1}')")
+    list(sites.send(other(stores), stores[0], database))
+    order = sites.read_order(other(stores).incoming / f"order-{database}.json")
+    assert order == [Association(7, 1, (0, 2)), Association(6, 1, ()), Association(7, 2, (1,))]
+
+
+def test_what_is_no_order_is_refused(tmp_path):
+    (tmp_path / "order.json").write_text("[1, 2]")
+    with pytest.raises(SiteError, match="order.json is no order of associations .* Remedy: let the other site send it"):
+        sites.read_order(tmp_path / "order.json")
 
 
 def test_interrupted_file_goes_on_where_it_ended(database, stores, frames):

@@ -4,14 +4,14 @@ from alembic import op
 
 from migrations import script
 
-revision = "science_0006"
-down_revision = "science_0005"
+revision = "science_0009"
+down_revision = "science_0008"
 branch_labels = None
 depends_on = None
 
 
 def upgrade():
-    script.run("science/0006_order")
+    script.run("science/0009_order")
 
 
 def downgrade():
