@@ -4,7 +4,7 @@
 -- execute: hven_worker hven_release_admin hven_operator
 --
 -- Our SQLSTATE:
---   VN030  what was to be deleted is still referred to
+--   VN025  what was to be deleted is still referred to
 
 CREATE OR REPLACE FUNCTION hven.check_references(first bigint DEFAULT 0, last bigint DEFAULT 9223372036854775807)
 RETURNS TABLE (relation text, id bigint, reference text, missing bigint)
@@ -78,7 +78,7 @@ BEGIN
         EXECUTE format('SELECT m.%1$I FROM gone AS g JOIN :catalogue.%2$I AS m ON m.%1$I = g.%1$I %3$s LIMIT 1',
                        TG_TABLE_NAME || '_id', child, more) INTO parent_id;
         IF parent_id IS NOT NULL THEN
-            RAISE EXCEPTION USING ERRCODE = 'VN030',
+            RAISE EXCEPTION USING ERRCODE = 'VN025',
                 MESSAGE = format('%s %s can''t be deleted: rows of %s refer to it', TG_TABLE_NAME, parent_id, child),
                 HINT = 'Remedy: give those rows another parent first, or withdraw it (time_withdrawn) instead; '
                        'for Alerts, enter the Object in object_retired.';

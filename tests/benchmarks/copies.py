@@ -16,6 +16,7 @@ def copied(database: str, copy: str | None = None):
     copy = copy or f"{database}_copy"
     with closing(connect("postgres")) as session, session.cursor() as cursor:
         session.autocommit = True
+        cursor.execute(f"DROP DATABASE IF EXISTS {copy} WITH (FORCE)")  # a run that was interrupted leaves one
         cursor.execute(f"CREATE DATABASE {copy} TEMPLATE {database} STRATEGY file_copy")
         cursor.execute(f"ALTER DATABASE {copy} SET search_path = level1, hven, public")  # a copy has no settings
         try:

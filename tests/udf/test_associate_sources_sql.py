@@ -53,3 +53,9 @@ def test_staged_sources_that_differ_from_the_report_are_refused(night):
 
 def test_a_visit_without_sources_is_no_fault(night):
     assert night.ask("SELECT hven.associate_sources(%s)", night.ids[0])["sources"] == 0
+
+
+def test_an_unknown_parameter_is_refused_by_name(night):
+    with pytest.raises(psycopg2.Error, match="associate_sources: parameter radius is unknown, allowed are") as caught:
+        night.ask("SELECT hven.associate_sources(%s, parameters => %s)", night.ids[0], '{"radius": 1}')
+    assert caught.value.pgcode == "VN023"

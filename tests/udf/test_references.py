@@ -110,7 +110,7 @@ def test_a_parent_with_measurements_stays(cursor, table, parent, number):
     measure(cursor, table, **{f"{parent}_id": number})
     with pytest.raises(psycopg2.Error) as caught:
         cursor.execute(f"DELETE FROM {parent} WHERE {parent}_id = %s", [number])
-    assert caught.value.pgcode == "VN030"
+    assert caught.value.pgcode == "VN025"
     assert f"{parent} {number} can't be deleted: rows of {table} refer to it" in str(caught.value)
     assert "withdraw it (time_withdrawn) instead" in caught.value.diag.message_hint
 
