@@ -116,3 +116,12 @@ def test_earlier_visits_that_overlap_are_to_be_awaited(nights):
     assert [visit for (visit,) in one.rows(await_, one.ids[3])] == [one.ids[0], one.ids[2]]
     one.do("UPDATE level1.visit SET ra = ra + 90 WHERE visit_id = %s", one.ids[2])
     assert [visit for (visit,) in one.rows(await_, one.ids[3])] == [one.ids[0]]
+
+
+def test_visits_to_be_awaited_are_found_among_the_open_ones_alone(nights):
+    one, *_ = nights
+    one.do("INSERT INTO level1.visit (visit_id, night, sequence, filter_id, snaps, detectors, ra, dec, state)"
+           " SELECT (7 << 12) + n, 7, n, 1, 1, 1, 10, 0, 'closed' FROM generate_series(0, 4000) n")  # fmt: skip
+    one.do("ANALYZE level1.visit")
+    plan = one.rows(f"EXPLAIN SELECT * FROM hven.visits_to_await({one.ids[3]}, 900)")
+    assert any("visit_open_idx" in line for (line,) in plan)
