@@ -445,6 +445,25 @@ COMMENT ON FUNCTION level3.use_names() IS
 'Lets the session call the caller''s tables by their own names: as temporary views of tables whose stored names tell nothing.';
 
 
+CREATE OR REPLACE FUNCTION level3.hide(product text) RETURNS text
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    stored constant text := (SELECT t.relation FROM level3.tables t WHERE t.owner = level3.me() AND t.name = product AND t.access = 'private');
+    opaque constant text := 't_' || left(md5(gen_random_uuid()::text), 16);
+BEGIN
+    IF stored IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'VN052', MESSAGE = format('level3: you have no private table %s', product),
+            HINT = 'SELECT name, access FROM level3.tables shows yours.';
+    END IF;
+    EXECUTE format('ALTER TABLE %s RENAME TO %I', stored, opaque);
+    RETURN opaque;
+END
+$$;
+COMMENT ON FUNCTION level3.hide(text) IS
+'Stores a table of the caller''s under a name that tells nothing, as imports are; it keeps its own name in level3.tables and for level3.use_names.';
+
+
 CREATE OR REPLACE FUNCTION level3.name_import(physical regclass, wanted text, description text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -478,10 +497,10 @@ $$;
 COMMENT ON FUNCTION level3.describe_import(regclass, text[], text[], text[], text[], text[], text[], boolean[]) IS
 'Records how the columns of an imported table were in the file.';
 
-REVOKE ALL ON FUNCTION level3.share(text, text, text[], date), level3.describe(text, text, text), level3.use_names(),
+REVOKE ALL ON FUNCTION level3.share(text, text, text[], date), level3.describe(text, text, text), level3.use_names(), level3.hide(text),
     level3.describe_column(text, text, text, text, text), level3.name_import(regclass, text, text),
     level3.describe_import(regclass, text[], text[], text[], text[], text[], text[], boolean[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION level3.share(text, text, text[], date), level3.describe(text, text, text), level3.use_names(),
+GRANT EXECUTE ON FUNCTION level3.share(text, text, text[], date), level3.describe(text, text, text), level3.use_names(), level3.hide(text),
     level3.describe_column(text, text, text, text, text), level3.name_import(regclass, text, text),
     level3.describe_import(regclass, text[], text[], text[], text[], text[], text[], boolean[]) TO hven_level3;
 

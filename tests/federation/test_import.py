@@ -14,6 +14,7 @@ from federation.errors import Level3Error
 from federation.exporting import export_query, export_table
 from federation.importing import Wish, import_file
 from federation.sessions import as_user
+from tests.federation.conftest import login, outcome
 
 
 def catalogue(rows=7):
@@ -266,6 +267,18 @@ def test_private_tables_have_names_that_tell_nothing(release, tmp_path):
         cursor.execute("SELECT level3.use_names()")
         cursor.execute("SELECT a FROM mine")
         assert cursor.fetchall() == [(1,)]
+
+
+def test_a_table_made_by_sql_can_be_hidden_too(release):
+    with closing(login("alice")) as session, session.cursor() as cursor:
+        cursor.execute("CREATE TABLE telling AS SELECT 1 AS a")
+        cursor.execute("SELECT level3.hide('telling')")
+        cursor.execute("SELECT count(*) FROM pg_class WHERE relname = 'telling'")
+        assert cursor.fetchone() == (0,)
+        cursor.execute("SELECT level3.use_names()")
+        cursor.execute("SELECT a FROM telling")
+        assert cursor.fetchone() == (1,)
+        assert outcome(session, "SELECT level3.hide('nothing')") == "VN052"
 
 
 def test_an_import_stops_at_the_quota(release, tmp_path):
