@@ -150,7 +150,7 @@ def _aperture(rows, exposure, x, y, factor, radius=None):
     """Aperture flux within 1.5 FWHM or a radius in pixels, corrected by the part of the PSF outside."""
     radius = radius or 1.5 * exposure.psf.fwhm(*_middle(exposure))
     pixels = exposure.pixels
-    flux, error, flag = sep.sum_circle(pixels.image, x, y, radius, var=pixels.variance, mask=pixels.unusable, subpix=5)
+    flux, error, flag = sep.sum_circle(pixels.image, x, y, radius, var=pixels.variance, mask=pixels.unusable, subpix=0)
     inside = part_inside(exposure.psf, radius, x, y)
     rows["ap_flux"], rows["ap_flux_err"] = flux * factor / inside, error * factor / inside
     rows["ap_flux_flag"] = flag != 0
@@ -163,7 +163,7 @@ def part_inside(psf, radius, x, y):
     def part(*place):
         stamp = psf.at(*np.rint(place))
         half = stamp.shape[0] // 2
-        return np.array([[sep.sum_circle(stamp, [half], [half], radius, subpix=5)[0][0] / stamp.sum()]])
+        return np.array([[sep.sum_circle(stamp, [half], [half], radius, subpix=0)[0][0] / stamp.sum()]])
 
     varying = VaryingImage.interpolate(part, psf.model.shape, 2)
     return varying.planes[:, 0, 0] @ polynomial(x, y, psf.model.shape, 2)
