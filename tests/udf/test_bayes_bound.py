@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from pipelines.simulate.places import scattered, shifted, unit
-from udf import associate
+from udf.associate import solve
+from udf.association import rows
+from udf.association.gains import object_gains
+from udf.association.near import near_pairs, ranges
 from udf.association.parameters import Parameters
 
 P = Parameters(floor_arcsec=0)
@@ -43,9 +46,9 @@ def solved(objects, found):
     """Detections, Objects with the pairs near each other, and the Object of each detection, or -1."""
     (ra, dec, own), (own_ra, own_dec, err) = objects, found
     count, zero = own_ra.size, np.zeros(own_ra.size)
-    mine = associate.detections([np.arange(count), own_ra, own_dec, err, err, zero, zero, pixels(own_ra, own_dec),
-                                 np.ones(count, bool), np.ones(count)], P)  # fmt: skip
-    number, lowest, highest = associate.ranges(mine, P)
+    mine = rows.detections([np.arange(count), own_ra, own_dec, err, err, zero, zero, pixels(own_ra, own_dec),
+                            np.ones(count, bool), np.ones(count)], P)  # fmt: skip
+    number, lowest, highest = ranges(mine, P)
     order = np.argsort(pixels(ra, dec))
     sorted_pixels = pixels(ra, dec)[order]
     first, last = np.searchsorted(sorted_pixels, lowest), np.searchsorted(sorted_pixels, highest, "right")
@@ -54,8 +57,8 @@ def solved(objects, found):
     nothing = np.full(which.size, np.nan)
     places = ra[which], dec[which], own[which], own[which]
     columns = [place, which + 1, *places, *[nothing] * 5, np.ones(which.size, int)]
-    near = associate.objects(columns, {"freed": None, "linked": None}, P)
-    parents, _, _ = associate.solve(mine, number, near, associate.predictions([np.empty(0)] * 6, P), P)
+    near = rows.objects(columns, {"freed": None, "linked": None}, P)
+    parents, _, _ = solve(mine, number, near, rows.predictions([np.empty(0)] * 6, P), P)
     return mine, number, near, parents - 1
 
 
@@ -112,8 +115,8 @@ def nearest(objects, found):
 def test_association_is_as_right_as_can_be(density, short_of_bound, record_property):
     objects, found, truth = seen_once(density)
     mine, number, near, ours = solved(objects, found)
-    which, target = associate.near_pairs(mine, near, number, P)
-    gain = associate.object_gains(mine, near[0], which, target, P)
+    which, target = near_pairs(mine, near, number, P)
+    gain = object_gains(mine, near[0], which, target, P)
     # Of an Object that may be there unseen, the odds are those of being seen: chance / (1 - chance).
     gain = gain - np.log(1 - P.seen_again)
     likely = gain > NEGLIGIBLE

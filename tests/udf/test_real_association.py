@@ -60,7 +60,7 @@ def sigmas_apart(pair):
 
 
 @needs_data("dia_hits2015_decam")
-def test_two_real_visits_are_associated_as_lsst_did(survey):
+def test_two_real_visits_are_associated_as_lsst_did(survey, record_property):
     import pandas as pd
 
     rows = pd.concat(map(pd.read_parquet, sorted(HITS.glob("*/*.parq")))).drop_duplicates("diaSourceId")
@@ -82,6 +82,7 @@ def test_two_real_visits_are_associated_as_lsst_did(survey):
     pairs = table[table.duplicated("lsst", keep=False)]
     same = pairs.groupby("lsst")["ours"].nunique() == 1
     lost = [rows[rows["diaObjectId"] == one] for one in same.index[~same]]
+    record_property("figures", f"{same.sum()} of {len(same)} Objects, {len(lost)} lost")
     assert all(sigmas_apart(pair) > 4 for pair in lost)
     merged = table[table.duplicated("ours", keep=False)].groupby("ours")["lsst"].nunique() > 1
     assert len(same) == 76
@@ -117,7 +118,7 @@ def compressed(path, random):
 
 @pytest.mark.long
 @needs_data("lightcurves_ztf_dr5")
-def test_crowded_real_stars_keep_their_epochs(survey):
+def test_crowded_real_stars_keep_their_epochs(survey, record_property):
     star, tai, again, ra, dec = compressed(ZTF, np.random.default_rng(1))
     parent = np.zeros(star.size, "i8")
     for number, (time, repeat) in enumerate(sorted(set(zip(tai, again, strict=True)))):
@@ -131,4 +132,6 @@ def test_crowded_real_stars_keep_their_epochs(survey):
         visit_id = pack(VisitId(night, number))
         parent[here] = associated(survey, visit_id, time, table, new_density=3e-4, floor_arcsec=0)
     # A greedy matcher reaches 99.3 %, the nearest Object within 1 arcsec 98.7 %, knowledge of the truth 99.84 %.
-    assert share_in_own_object(star, parent) >= 0.994
+    share = share_in_own_object(star, parent)
+    record_property("figures", f"{share:.5f} of {star.size} epochs in the Object that is their star's")
+    assert share >= 0.994
