@@ -15,6 +15,8 @@ from db.release import ReleaseError, begin, check_name
 
 LIVE = "level1"
 MASTERS = ("bias", "dark", "flat")
+BULK = ("source", "forced_source", "forced_dia_source")
+"""Tables that are loaded without indexes."""
 MISSING_SHOWN = 3  # files that an error names
 
 

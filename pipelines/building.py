@@ -61,6 +61,8 @@ def fill(name: str, store: FileStore) -> None:
         if cursor.fetchone():
             return
         build.gather(session, parameters)
+        for table in build.BULK:
+            cursor.execute(queries("build")["drop_indexes"], {"table": table})
         wanted = build.places(session)
         if parameters.get("inject"):
             with closing(connect(build.LIVE)) as live:

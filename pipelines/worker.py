@@ -68,6 +68,8 @@ KINDS: dict[str, Kind] = {
     "release_difference": Kind(release_difference.subtract_template),
     "release_dia_objects": Kind(release_difference.link_dia_sources, seconds=3600, memory=16 * GB),
     "release_forced": Kind(release_difference.force),
+    "release_loaded": Kind(release_difference.loaded),
+    "release_index": Kind(release_difference.index, seconds=6 * 3600),
     "release_finish": Kind(release_difference.finish, seconds=3600),
 }
 

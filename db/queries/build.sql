@@ -132,3 +132,9 @@ WHERE production_id = %(production_id)s AND state = 'dead' ORDER BY job_id LIMIT
 SELECT (SELECT count(*) FROM object) AS objects, (SELECT count(*) FROM source) AS sources,
        (SELECT count(*) FROM dia_source) AS dia_sources, (SELECT count(*) FROM forced_source) AS forced_sources,
        (SELECT count(*) FROM exposure WHERE kind = 'calibrated') AS exposures, (SELECT count(*) FROM coadd) AS coadds
+
+-- drop_indexes: let a table be loaded without indexes
+SELECT hven.drop_indexes(%(table)s)
+
+-- index_partition: put a partition into the order of the sky, and index it
+SELECT hven.index_partition(%(table)s, %(part)s)

@@ -181,6 +181,21 @@ def _forced(
     return rows | {"object_id": objects["id"][index], "tile": (rows["healpix29"] >> TILE_SHIFT).astype("i4")}
 
 
+def loaded(connection: Connection, _store: FileStore, job: Job) -> None:
+    """Run the job `release_loaded`: all measurements are there."""
+    with connection, connection.cursor() as cursor:
+        queue.fence(cursor, job)
+        queue.finish(cursor, job)
+
+
+def index(connection: Connection, _store: FileStore, job: Job) -> None:
+    """Run the job `release_index`: one partition of one table gets its order and its indexes."""
+    with connection, connection.cursor() as cursor:
+        queue.fence(cursor, job)
+        cursor.execute(queries("build")["index_partition"], job.parameters)
+        queue.finish(cursor, job, {"rows": cursor.fetchone()[0]})
+
+
 def finish(connection: Connection, _store: FileStore, job: Job) -> None:
     """Run the job `release_finish`: mean fluxes of all Objects, and how well the release repeats itself."""
     with connection, connection.cursor() as cursor:

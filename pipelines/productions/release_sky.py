@@ -9,8 +9,10 @@ from psycopg2.extras import execute_batch
 from scipy.spatial import cKDTree
 
 from db import queue
+from db.build import BULK
 from db.files import FileStore, register
 from db.load import load
+from db.partitions import BASE_PIXELS
 from db.provenance import record
 from db.queries import queries
 from db.queue import Job, NewJob
@@ -112,9 +114,15 @@ def _jobs(exposures: Sequence, touched: Mapping[int, Sequence[int]]) -> list[New
     dia = NewJob("release_dia_objects", "dia_objects", max_attempts=ATTEMPTS,
                  requires=[job.key for job in (*difference, *objects.values())])
     forced = [place_job("release_forced", e[1], e[2], requires=[dia.key]) for e in exposures]
-    finish = NewJob("release_finish", "finish", max_attempts=ATTEMPTS,
+    loaded = NewJob("release_loaded", "loaded", max_attempts=ATTEMPTS,
                     requires=[job.key for job in (*forced, *associate, dia)])
-    return [*coadds.values(), *objects.values(), *associate, *difference, dia, *forced, finish]
+    index = [
+        NewJob("release_index", f"index {table} {part}", {"table": table, "part": part}, max_attempts=ATTEMPTS,
+               requires=[loaded.key])
+        for table in BULK for part in range(BASE_PIXELS)
+    ]
+    finish = NewJob("release_finish", "finish", max_attempts=ATTEMPTS, requires=[job.key for job in index])
+    return [*coadds.values(), *objects.values(), *associate, *difference, dia, *forced, loaded, *index, finish]
 
 
 def make_coadds(connection: Connection, store: FileStore, job: Job) -> None:

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "search": "How fast a release's Objects are found in cones of four sizes",
     "associate": "How fast a Visit finds its Objects and is written, among ten million",
     "growth": "What the age of the survey, and the length of a night, costs a Visit",
+    "release": "How fast a release's Sources are loaded in bulk, associated, put into order and indexed",
     "crossmatch": "How fast two tables are matched within an arcsecond",
     "checksum": "How fast a table is digested to be compared with another",
     "import": "How fast users' files become tables, what that takes, and how fast those are joined",
