@@ -116,7 +116,7 @@ def _result(name: str, production: int) -> dict[str, int]:
         cursor.execute(queries("build")["dead"], {"production_id": production})
         dead = cursor.fetchall()
         if dead:
-            shown = "; ".join(f"job {row['job_id']} ({row['key']}): {row['regexp_replace']}" for row in dead)
+            shown = "; ".join(f"job {row['job_id']} ({row['key']}): {row['reason']}" for row in dead)
             raise ReleaseError(
                 f"release: {name} is not complete: {shown}",
                 f"mend what the reasons say, `hven jobs retry ID -d {name}`, then `hven release run {name}` again",

@@ -124,9 +124,12 @@ FROM queue.job WHERE production_id = %(production_id)s GROUP BY kind ORDER BY mi
 -- production: the production that builds a release
 SELECT production_id FROM queue.production WHERE kind = 'release' ORDER BY production_id DESC LIMIT 1
 
--- dead: jobs that gave up, with the last line of their reasons
-SELECT job_id, key, regexp_replace(rtrim(error, E'\n'), '^.*\n', '') FROM queue.job
-WHERE production_id = %(production_id)s AND state = 'dead' ORDER BY job_id LIMIT 5
+-- dead: jobs that gave up, with the line of their reasons that names the error
+SELECT j.job_id, j.key, coalesce(e.line, j.error) AS reason
+FROM queue.job AS j LEFT JOIN LATERAL (
+    SELECT line FROM regexp_split_to_table(j.error, E'\n') WITH ORDINALITY AS lines (line, number)
+    WHERE line ~ '^[A-Za-z0-9_.]+: ' AND line !~ '^(DETAIL|HINT|CONTEXT): ' ORDER BY number DESC LIMIT 1) AS e ON true
+WHERE j.production_id = %(production_id)s AND j.state = 'dead' ORDER BY j.job_id LIMIT 5
 
 -- count: what a release holds
 SELECT (SELECT count(*) FROM object) AS objects, (SELECT count(*) FROM source) AS sources,

@@ -21,8 +21,14 @@ SELECT s.id, %(exposure_id)s, %(midpoint_tai)s, s.x, s.y, s.flux, s.under
 FROM unnest(%(ids)s::bigint[], %(x)s::real[], %(y)s::real[], %(flux)s::real[], %(under)s::real[]) AS s (id, x, y, flux, under)
 ON CONFLICT (synthetic_object_id, exposure_id) DO NOTHING
 
--- events: each synthetic source that a difference could show, its expected noise, and whether a DiaSource was found
-SELECT s.synthetic_object_id, s.flux, e.photo_calib * e.sky_noise * sqrt(4 * pi()) * e.psf_fwhm / 2.3548 / d.pixel_scale AS noise,
+-- events: each synthetic source that a difference could show, the error of a faint one there, and whether it was found
+WITH faint AS (
+    SELECT exposure_id, percentile_cont(0.1) WITHIN GROUP (ORDER BY psf_flux_err) AS noise
+    FROM (SELECT exposure_id, psf_flux_err FROM forced_dia_source WHERE psf_flux_flag IS NOT TRUE
+          UNION ALL SELECT exposure_id, psf_flux_err FROM dia_source WHERE psf_flux_flag IS NOT TRUE) AS m
+    GROUP BY exposure_id
+)
+SELECT s.synthetic_object_id, s.flux, n.noise,
        s.sky_surface_brightness AS under, (o.parameters ->> 'separation_arcsec')::float8 AS separation,
        EXISTS (SELECT FROM dia_source AS x
                WHERE x.exposure_id = e.exposure_id + 1 AND x.time_withdrawn IS NULL AND x.psf_flux > 0
@@ -31,8 +37,8 @@ FROM synthetic.synthetic_source AS s
 JOIN synthetic.synthetic_object AS o USING (synthetic_object_id)
 JOIN exposure AS e ON e.exposure_id = s.exposure_id
 JOIN detector AS d USING (detector_id)
-WHERE EXISTS (SELECT FROM exposure AS f WHERE f.exposure_id = e.exposure_id + 1)
-  AND s.x BETWEEN %(margin)s AND d.width - 1 - %(margin)s AND s.y BETWEEN %(margin)s AND d.height - 1 - %(margin)s
+JOIN faint AS n ON n.exposure_id = e.exposure_id + 1
+WHERE s.x BETWEEN %(margin)s AND d.width - 1 - %(margin)s AND s.y BETWEEN %(margin)s AND d.height - 1 - %(margin)s
 ORDER BY s.synthetic_object_id, s.exposure_id
 
 -- hosted: each synthetic object that was found and has a host: how far the host is that the catalogue says from the true one

@@ -57,7 +57,7 @@ class Efficiency:
     half_magnitude, half_err : float
         Where half of all are found, by a fit of the error function [AB mag].
     expected : float
-        Where a point source has five times the noise, the median over exposures [AB mag].
+        Where a point source has five times the error of a faint flux, the median over differences [AB mag].
     hosted, matched : int
         Found objects with a true host, and those that the catalogue's nearest footprint gives that host.
     """
