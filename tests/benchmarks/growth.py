@@ -1,7 +1,8 @@
 """What the survey's age costs: Visits, each in another field, after one, twelve and twenty-four months of DiaSources.
 
 A month's DiaSources are loaded at once, then Visits are associated and alerted as they come; every Object has on
-average one DiaSource a month, and a year that is over is merged, as at its last night's close.
+average one DiaSource a month. A year that is over is merged, as at its last night's close, and light curves are kept
+with the Objects, as nights leave them.
 """
 
 import io
