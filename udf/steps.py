@@ -5,8 +5,12 @@ from time import perf_counter
 
 import numpy as np
 
-POINT = [("tai", ">f8"), ("flux", ">f4"), ("error", ">f4"), ("filter", ">i2")]  # of object_variability.points
-KINDS = {"4": ">i4", "8": ">i8", "f": ">f8", "e": ">f4", "b": "?", "p": POINT}
+POINT = [("tai", ">f8"), ("flux", ">f4"), ("error", ">f4"), ("filter", ">i2")]
+KINDS: dict[str, np.dtype] = {
+    "4": np.dtype(">i4"), "8": np.dtype(">i8"), "f": np.dtype(">f8"), "e": np.dtype(">f4"), "b": np.dtype("?"),
+    "p": np.dtype(POINT),
+}  # fmt: skip
+"""Letter of a column → its type; p for the light curves in `object_variability.points`."""
 
 
 class Steps:
