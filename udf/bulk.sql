@@ -5,15 +5,6 @@
 --
 -- A parent's index without those of its partitions is invalid, and is what remains of it meanwhile: its definition.
 
-CREATE OR REPLACE FUNCTION hven.has_indexes(parent text)
-RETURNS boolean
-LANGUAGE sql STABLE
-AS $$ SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = (':catalogue.' || quote_ident(parent))::regclass $$;
-
-COMMENT ON FUNCTION hven.has_indexes(text) IS
-'Whether a table of measurements has its indexes; not while it is loaded in bulk.';
-
-
 CREATE OR REPLACE FUNCTION hven.drop_indexes(parent text)
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER

@@ -1,9 +1,12 @@
 """A tiny simulated survey: raw frames, calibration frames and reference stars, taken in by the live database."""
 
-from contextlib import closing
+import os
+import signal
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
+import psycopg2
 from astropy.table import Table
 
 from db import queue
@@ -52,6 +55,17 @@ def take_in(database: str, store: FileStore, scene, raws: list[Path]) -> None:
 def calibrations(folder: Path, store: FileStore) -> None:
     """Certify masters of the survey's calibration frames."""
     certify(store, sorted(Path(folder, "calibration").glob("*.fits")), CAMERA, 0.0, 1e5)
+
+
+def kill_worker(name: str) -> bool:
+    """Kill with -9 the worker that has been at a job of a release the longest; return whether there was one."""
+    with suppress(psycopg2.Error, ProcessLookupError), closing(connect(name)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT worker FROM queue.job WHERE state = 'running' ORDER BY started LIMIT 1")
+        found = cursor.fetchone()
+        if found:
+            os.kill(int(found[0].rsplit(":", 1)[1]), signal.SIGKILL)
+            return True
+    return False
 
 
 def truth(scene) -> np.ndarray:

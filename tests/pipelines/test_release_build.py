@@ -1,6 +1,7 @@
 """A tiny simulated survey becomes a Data Release, and what can't become one is refused."""
 
 import shutil
+import threading
 from contextlib import closing
 
 import pytest
@@ -17,6 +18,7 @@ from tests.conftest import clone
 from tests.pipelines import survey
 
 WORKERS = 2
+DEATHS = 2
 
 
 def make(name, store):
@@ -42,12 +44,26 @@ def observed(hub, template, tmp_path_factory):
         yield scene, plan, store
 
 
+def disturb(name, done, killed):
+    """Kill a worker with -9 now and then: nothing that is asked of the release may depend on it."""
+    while len(killed) < DEATHS and not done.wait(2.0):
+        if survey.kill_worker(name):
+            killed.append(name)
+
+
 @pytest.fixture(scope="module")
 def dr21(observed):
     _, plan, store = observed
     building.plan("dr21", plan[-1].midpoint_tai + 1, survey.GIVEN)
     make("dr21", store)
-    yield building.run("dr21", store.root, WORKERS)
+    done, killed = threading.Event(), []
+    trouble = threading.Thread(target=disturb, args=("dr21", done, killed))
+    trouble.start()
+    held = building.run("dr21", store.root, WORKERS)
+    done.set()
+    trouble.join()
+    assert len(killed) == DEATHS
+    yield held
     with closing(connect("hub")) as session, session, session.cursor() as cursor:
         end = "UPDATE hub.science_database SET is_current = false, state = 'withdrawn' WHERE name = 'dr21'"
         cursor.execute(end)
