@@ -20,7 +20,7 @@ THRESHOLD = 5.0
 ZERO = 31.4  # AB magnitude of 1 nJy
 
 AXES = {
-    "magnitude": np.arange(15, 28, 0.5), "snr": np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 50, 1e9]),
+    "magnitude": np.arange(5, 35, 0.5), "snr": np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 50, 1e9]),
     "host": np.array([-1e9, 10, 30, 100, 300, 1000, 3000, 1e4, 1e9]), "separation": np.arange(0, 5.5, 0.5),
 }  # fmt: skip
 TITLES = {"magnitude": "AB magnitude", "snr": "signal to noise ratio", "host": "brightness under it [nJy/arcsec²]",
