@@ -1,4 +1,4 @@
-"""The disk is full while a release is built: one reason, nothing lost, the published one untouched."""
+"""The disk is full while a release is built: one reason, nothing lost, and it goes on where there is room."""
 
 from contextlib import closing
 
@@ -12,7 +12,7 @@ from migrations.upgrade import create_release
 from pipelines import building
 from tests.udf.test_bulk import ROWS
 
-NAME, PUBLISHED = "dr13", "dr14"
+NAME = "dr13"
 MANY = 150_000  # rows: a quarter of them, 5 MB, lies in the partition, whose copy finds no room
 
 
@@ -28,7 +28,6 @@ def ask(name, *statements):
 def on_small_disk(hub, small_disk):
     """A release whose first partition of forced_source lies on a disk of 8 MB, half full, and is to be indexed."""
     create_release(NAME, 13)
-    create_release(PUBLISHED, 14)
     ask(NAME, f"CREATE TABLESPACE small LOCATION '{small_disk}'", "SELECT hven.drop_indexes('forced_source')",
         f"ALTER TABLE {NAME}.forced_source_04 SET TABLESPACE small", ROWS % MANY)  # fmt: skip
     with closing(connect(NAME)) as session, session, session.cursor() as cursor:
@@ -38,7 +37,6 @@ def on_small_disk(hub, small_disk):
         ])  # fmt: skip
     yield
     release.drop(NAME)
-    release.drop(PUBLISHED)
     ask("postgres", "DROP TABLESPACE small")
 
 
@@ -46,7 +44,6 @@ def test_a_full_disk_is_told_and_leaves_all_rows(on_small_disk, tmp_path):
     with pytest.raises(ReleaseError, match=rf"{NAME} is not complete: job \d+ \(index\): .*No space left on device"):
         building.run(NAME, tmp_path, 1)
     assert ask(NAME, "SELECT count(*) FROM forced_source") == [(MANY,)]
-    assert ask(PUBLISHED, "SELECT bool_and(indisvalid) FROM pg_index") == [(True,)]
     ask(NAME, f"ALTER TABLE {NAME}.forced_source_04 SET TABLESPACE pg_default",
         "UPDATE queue.job SET state = 'ready', attempts = 0")  # fmt: skip
     building.run(NAME, tmp_path, 1)
