@@ -95,8 +95,10 @@ def second_pass(visit_id: int, why: str) -> NewJob:
 def _give_up(connection: Connection, job: Job, error: HvenError) -> None:
     """Record why a detector's frames can't be processed, and finish the job."""
     condition = getattr(error, "condition", "damaged_file")
+    visit_id, number = job.parameters["visit_id"], job.parameters["detector_id"]
     with connection, connection.cursor() as cursor:
         queue.fence(cursor, job)
+        sdqa.tell_failure(cursor, visit_id, visit_id, f"detector {number}: {condition}: {error}")
         cursor.execute(queries("bootstrap")["set_condition"], job.parameters | {"condition": condition})
         queue.finish(cursor, job, {"condition": condition, "reason": str(error)})
 

@@ -7,7 +7,10 @@ import numpy as np
 from scipy.ndimage import binary_propagation, minimum_filter
 
 from pipelines.image import bits
+from pipelines.image.masked import grow
 from pipelines.steps.conditions import BadInput
+
+BLEED = 2.5  # pixels round saturation in which Snaps differ
 
 
 class MissingSnap(BadInput):
@@ -31,7 +34,8 @@ def flag_cosmic_rays(snaps, threshold=5.0, edge=2.5, mismatch=0.03):
 
     A pixel is hit where it exceeds the other Snap by `threshold` sigma; its neighbours join above `edge` sigma.
     Stars differ between Snaps by seeing and tracking: `mismatch` of the fainter Snap's light, the least of the
-    neighbourhood, counts as noise, so that only the cores of bright stars lose sensitivity.
+    neighbourhood, counts as noise, so that only the cores of bright stars lose sensitivity. Next to saturation
+    nothing is flagged: charge bleeds differently in each Snap.
 
     Parameters
     ----------
@@ -51,6 +55,7 @@ def flag_cosmic_rays(snaps, threshold=5.0, edge=2.5, mismatch=0.03):
         noise = np.sqrt(one.variance + two.variance + (mismatch * np.maximum(light, 0)) ** 2)
         excess = (one.image - two.image) / noise
         excess -= np.median(excess[::8, ::8])  # the sky may brighten from one Snap to the next
+        excess[grow(one.flagged("SAT") | two.flagged("SAT"), BLEED)] = 0
         for index, sign in ((first, 1), (second, -1)):
             hit[index] |= _connected(sign * excess, threshold, edge)
     return [

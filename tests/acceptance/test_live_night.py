@@ -88,6 +88,8 @@ def test_every_visit_ends_associated_or_in_a_stated_condition(night):
     assert states.pop(CLOUDED) == ("failed", "2 of 2 detectors: too_few_stars")
     assert set(states) == {("associated", None)}
     assert rows(night, "SELECT DISTINCT state, attempts FROM queue.job") == [("done", 1)]
+    told = rows(night, "SELECT message ->> 'reason' FROM ocs_feedback WHERE topic = 'assessment failed' ORDER BY 1")
+    assert [reason.split(": ")[:2] for (reason,) in told] == [[f"detector {n}", "too_few_stars"] for n in range(2)]
 
 
 def test_detections_are_measured_on_each_snap(night):
