@@ -7,6 +7,7 @@ from scipy.ndimage import map_coordinates
 from pipelines.image import MaskedImage, Psf, VaryingImage, bits
 from pipelines.image.interpolation import taps
 from pipelines.image.masked import UNUSABLE
+from pipelines.image.varying import polynomial, surface
 from pipelines.steps.conditions import BadInput
 
 GRID = 32  # pixels between the points where the projections are evaluated; between them they are bilinear
@@ -155,12 +156,22 @@ def warp(exposure, wcs, shape, table=None, shift=None):
         map_x, map_y = map_x + dx, map_y + dy
     pixels = warp_pixels(exposure.pixels, np.nan_to_num(map_x, nan=-1e6), np.nan_to_num(map_y, nan=-1e6), shape, table)
     correlation = noise_correlation(table, map_x[np.isfinite(map_x)], map_y[np.isfinite(map_y)])
-    here = wcs.pixel_scale(shape[1] / 2, shape[0] / 2)
-    there = exposure.wcs.pixel_scale(*exposure.wcs.pixel(*wcs.sky(shape[1] / 2, shape[0] / 2)))
-    area = np.float32((here / there) ** 2)
+    area = area_ratio(map_x, map_y, shape)
     pixels = pixels.with_(image=pixels.image * area, variance=pixels.variance * area**2)
-    note = f"warp: {table.shape[1]} taps, area ratio {area:.5f}"
+    note = f"warp: {table.shape[1]} taps, area ratio {area[shape[0] // 2, shape[1] // 2]:.5f}"
     return exposure.with_(note, pixels=pixels, wcs=wcs, psf=None, valid_polygon=None, noise_correlation=correlation)
+
+
+def area_ratio(map_x, map_y, shape, degree=3):
+    """Return how many pixels of the source each pixel of a warp's target covers: the map's Jacobian, a polynomial.
+
+    Distortion makes it vary by parts of a per cent over a detector, and the fluxes of stars with it.
+    """
+    (x_y, x_x), (y_y, y_x) = (np.gradient(axis, GRID) for axis in (map_x, map_y))
+    ratio = np.abs(x_x * y_y - x_y * y_x)
+    known = np.isfinite(ratio)
+    terms = polynomial(*(axis[known] for axis in grid(shape)), shape, degree)
+    return surface(np.linalg.lstsq(terms.T, ratio[known], rcond=None)[0], shape)
 
 
 def warp_psf(exposure, wcs, shape):

@@ -1,12 +1,18 @@
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 import sep
+from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.image import Exposure, MaskedImage, Observation, PhotoCalib, Psf, VaryingImage, Wcs
 from pipelines.image.interpolation import lanczos, taps
 from pipelines.image.masked import grow
+from pipelines.simulate.scene import SceneParameters, make_scene
+from pipelines.simulate.visits import make_visit, true_wcs
 from pipelines.steps.coadd import NoInputs, coadd
 from pipelines.steps.detect import detect
 from pipelines.steps.patches import COLUMNS, RINGS, columns_of, patch, patch_at, patches_touched
@@ -117,6 +123,43 @@ def test_warping_conserves_flux_and_place(scale):
     place = np.array([(columns * image).sum(), (rows * image).sum()]) / image.sum()
     expected = target.pixel(*gaussian_exposure().wcs.sky(50.3, 49.8))
     np.testing.assert_allclose(place, expected, atol=2e-3)
+
+
+def test_distortion_leaves_the_flux_of_stars():
+    """A detector whose corners have half a per cent larger pixels, warped to pixels of one size."""
+    view = make_scene(SceneParameters(size=1024, stars=0, galaxies=0, asteroids=0, transients=0))
+    x, y, flux = np.array([30.3, 512.0, 995.6]), np.array([30.8, 512.5, 993.2]), np.full(3, 1e5)
+    distorted = true_wcs(view.parameters, make_visit(view, 0, offset=(0, 0), rotation=0.0))
+    image = np.zeros((1024, 1024))
+    scene.Seeing(4.0, change=0).render(image, x, y, flux, noise=0.01)
+    observation = Observation("simulated", 0, 1, "calibrated", "r", 60000.0, 30.0)
+    exposure = Exposure(MaskedImage.from_image(image.astype(np.float32), 1.0), observation, wcs=distorted)
+    middle = distorted.sky(511.5, 511.5)
+    target = Wcs.tangent(*(float(v) for v in middle), 530, 530, np.diag([-0.2, 0.2]) / 3600)
+    warped = warp(exposure, target, (1060, 1060), table=taps(4.0, 5))
+    before = sep.sum_circle(exposure.pixels.image, x, y, 14.0, subpix=0)[0]
+    after = sep.sum_circle(warped.pixels.image, *target.pixel(*distorted.sky(x, y)), 14.0, subpix=0)[0]
+    np.testing.assert_allclose(after / before, 1, atol=1e-3)
+
+
+@pytest.mark.skipif(shutil.which("SWarp") is None, reason="SWarp (Debian package swarp) is not installed")
+def test_fluxes_after_warping_are_swarps(tmp_path):
+    rng = np.random.default_rng(34)
+    stars = scene.stars(rng, SIZE, 40, faintest=3e4)
+    exposure = scene.observe(stars, scene.Seeing(4.0), scene.wcs(SIZE, 3.3, -2.2, rotation=0.01), rng, SIZE)
+    fits.PrimaryHDU(exposure.pixels.image, exposure.wcs.header).writeto(tmp_path / "in.fits")
+    target = scene.wcs(SIZE)
+    (tmp_path / "out.head").write_text(target.header.tostring(sep="\n") + "\nEND     \n")
+    options = {"IMAGEOUT_NAME": "out.fits", "RESAMPLING_TYPE": "LANCZOS4", "SUBTRACT_BACK": "N",
+               "CENTER_TYPE": "MANUAL", "IMAGE_SIZE": f"{SIZE[1]},{SIZE[0]}", "WEIGHTOUT_NAME": "weight.fits",
+               "WRITE_XML": "N"}
+    words = [word for name, value in options.items() for word in (f"-{name}", value)]
+    subprocess.run(["SWarp", "in.fits", *words], cwd=tmp_path, check=True, capture_output=True)
+    theirs = fits.getdata(tmp_path / "out.fits").astype(np.float32)
+    ours = warp(exposure, target, SIZE).pixels.image
+    inside = np.all([(stars[c] > 40) & (stars[c] < 470) for c in "xy"], axis=0)
+    flux = [sep.sum_circle(image, stars["x"][inside], stars["y"][inside], 12.0)[0] for image in (ours, theirs)]
+    np.testing.assert_allclose(flux[0] / flux[1], 1, atol=1e-3)
 
 
 def test_warping_equals_the_plain_sum_of_weighted_pixels():
