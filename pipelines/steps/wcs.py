@@ -29,7 +29,7 @@ class WcsParams:
     Parameters
     ----------
     degree : int
-        Highest degree of the distortion; lowered where there are fewer than 2 stars for each coefficient.
+        Highest degree of the distortion; lowered where there are fewer than 3 stars for two coefficients.
     radius_arcsec : float
         Of the first match with the guessed WCS.
     clip : float
@@ -206,7 +206,7 @@ def fit_tan_sip(pairs, shape, params):
         Residuals east and north in arcsec, predicted − catalogue.
     """
     x, y, ra, dec, weight = pairs
-    degree = max(d for d in range(1, params.degree + 1) if d == 1 or (d + 1) * (d + 2) <= len(x))
+    degree = max(d for d in range(1, params.degree + 1) if d == 1 or 3 * (d + 1) * (d + 2) <= 4 * len(x))
     centre_x, centre_y = centre(shape)
     scale = max(shape) / 2
     u, v = (x - centre_x) / scale, (y - centre_y) / scale
