@@ -230,11 +230,11 @@ def make_images(connection: Connection, store: FileStore, sources: Inputs, numbe
         exposure, found = steps.calibrate(raws[0], camera, number, params, reference, masters)
     if sources.template:
         templates = (sources.template,)
-        made = steps.difference(exposure, found, read_exposure(store.get(sources.template)), params)
+        made = steps.difference(exposure, found, read_exposure(store.get(sources.template)), params, apart)
     else:
         templates = _templates_under(connection, exposure, sources.visit_id)
         under = mosaic([read_exposure(store.get(sha256)) for sha256 in templates], exposure)
-        made = steps.difference_registered(exposure, found, under, params)
+        made = steps.difference_registered(exposure, found, under, params, apart)
     difference, dia_sources, registered = made
     return Images(exposure, found, difference, dia_sources, registered, templates, apart)
 

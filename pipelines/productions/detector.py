@@ -25,6 +25,7 @@ from pipelines.steps.pointsource import fit_together, weights
 from pipelines.steps.psf import centre, fit_psf
 from pipelines.steps.refcat import tycho2
 from pipelines.steps.registration import registration
+from pipelines.steps.reliability import score_reliability
 from pipelines.steps.snaps import combine_snaps, flag_cosmic_rays
 from pipelines.steps.subtract import SubtractParams, subtract
 from pipelines.steps.variance import scale_variance, smooth_variance, to_electrons
@@ -157,20 +158,23 @@ def sources(exposure: Exposure, found: np.ndarray, params: DetectorParams) -> np
 
 
 def difference(
-    exposure: Exposure, found: np.ndarray, template: Exposure, params: DetectorParams
+    exposure: Exposure, found: np.ndarray, template: Exposure, params: DetectorParams, apart: Exposure | None = None
 ) -> tuple[Exposure, np.ndarray, Exposure]:
-    """Return the difference from the template, its DiaSources, and the template on the exposure's pixels."""
+    """Return the difference from the template, its DiaSources, and the template on the exposure's pixels.
+
+    `apart`, the first Snap minus the second, tells what is in one of them only.
+    """
     if template.psf is None or template.psf.fwhm(*centre(template.shape)) < WELL_SAMPLED:
         registered = check_cover(warp(template, exposure.wcs, exposure.shape), exposure)
-        return difference_registered(exposure, found, registered, params)
+        return difference_registered(exposure, found, registered, params, apart)
     shift, _ = registration(exposure, template, found)
     registered = check_cover(warp(template, exposure.wcs, exposure.shape, shift=shift), exposure)
     registered = registered.with_(psf=warp_psf(template, exposure.wcs, exposure.shape))
-    return difference_registered(exposure, found, registered, params)
+    return difference_registered(exposure, found, registered, params, apart)
 
 
 def difference_registered(
-    exposure: Exposure, found: np.ndarray, registered: Exposure, params: DetectorParams
+    exposure: Exposure, found: np.ndarray, registered: Exposure, params: DetectorParams, apart: Exposure | None = None
 ) -> tuple[Exposure, np.ndarray, Exposure]:
     """Return what `difference` does, for a template that is on the exposure's pixels already."""
     if registered.psf is None:
@@ -186,4 +190,5 @@ def difference_registered(
     # Where interpolation has correlated the noise by more than decorrelation knows, blank sky says so.
     excess = max(1.0, 1.4826 * float(np.median(np.abs(score[score != 0]))))
     peaks = find_peaks(score / np.float32(excess), threshold=params.threshold)
-    return result, measure_dia_sources(result, exposure, registered, peaks), registered
+    rows = measure_dia_sources(result, exposure, registered, peaks)
+    return result, score_reliability(rows, result, exposure, registered, apart), registered

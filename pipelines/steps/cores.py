@@ -41,7 +41,7 @@ def settle_cores(difference, variance, usable, filled, cores, kernel, wings, err
         slopes = np.gradient(spread)
         bends = [*np.gradient(slopes[0]), np.gradient(slopes[1], axis=1)]
         shapes = np.stack([spread, *slopes, *bends, *wide]).reshape(-1, spread.size)
-        sigma = np.sqrt(variance[box]).ravel()
+        sigma = np.sqrt(np.maximum(variance[box], 1e-9)).ravel()  # no data, no variance
         correction = _fitted(difference[box].ravel() / sigma, shapes / sigma, usable[box].ravel()) @ shapes
         difference[box] -= correction.reshape(spread.shape)
         variance[box] += fftconvolve(error[box] * light, np.abs(local), mode="same") ** 2

@@ -11,6 +11,7 @@ from pipelines.steps.conditions import BadInput
 from pipelines.steps.robust import relative_misfit
 
 GUESSED = 2  # degree of the PSF models' variation, and so of the kernel that they tell
+RIDGE = 0.05  # of each stamp's pixels: more makes the kernel of faint stars the PSF models'
 NEGLIGIBLE = 1e-9  # of a kernel's factor: smaller ones would turn into denormal numbers, which are slow
 
 
@@ -46,7 +47,7 @@ class KernelParams:
     sigmas: tuple = (0.7, 1.4, 2.8, 5.6, 10.0)
     degrees: tuple = (4, 3, 2, 0, 0)
     degree: int = 4
-    stamp_half: int = 15
+    stamp_half: int = 20
     max_stamps: int = 800
     min_stamps: int = 6
     min_snr: float = 20.0
@@ -206,8 +207,8 @@ def kernel_between(psf, target, shape, params, nodes=6):
 def fit_kernel(image, target, weight, noise, places, guess, params):
     """Fit the kernel that turns `image` into `target`, with its variation, from stamps round `places`.
 
-    Least squares, drawn towards `guess` as strongly as noise of the weights' variance in `image` would draw
-    towards zero: what the stars do not show stays as the PSF models have it. The real noise of `image` draws
+    Least squares, drawn towards `guess` by RIDGE times as much as noise of the weights' variance in `image` would
+    draw towards zero: what the stars do not show stays as the PSF models have it. The real noise of `image` draws
     towards zero; as much again towards the guess makes up for it.
 
     Parameters
@@ -233,11 +234,13 @@ def fit_kernel(image, target, weight, noise, places, guess, params):
     """
     equations = matrices, vectors, power, pixels = stamp_equations(image, target, weight, places, params)
     half, products = params.stamp_half, gram(params)
-    believed = (guess @ polynomial(*places.T, target.shape, GUESSED)).T
-    shares = [(weight * noise)[r - half : r + half + 1, c - half : c + half + 1].sum() for c, r in places]
-    drawn = vectors + (pixels + shares)[:, None] * (believed @ products)
-    stiff = matrices + pixels[:, None, None] * products
     enough = pixels > 0.5 * (2 * half + 1) ** 2
+    believed = (guess @ polynomial(*places.T, target.shape, GUESSED)).T
+    believed *= _scale(believed, equations, enough)
+    share = weight * noise
+    shares = [share[r - half : r + half + 1, c - half : c + half + 1].sum() for c, r in places]
+    drawn = vectors + (RIDGE * pixels + shares)[:, None] * (believed @ products)
+    stiff = matrices + RIDGE * pixels[:, None, None] * products
     kept = _alike(_misfit(believed, equations), power, enough, params.clip)
     if kept.sum() < params.min_stamps:
         raise NoKernel(
@@ -257,6 +260,13 @@ def fit_kernel(image, target, weight, noise, places, guess, params):
         "kernel_sum": kernel.planes[0].sum(),
     }
     return kernel, solution[-1], report
+
+
+def _scale(local, equations, enough):
+    """Return the ratio of the images' fluxes, which PSF models do not know."""
+    matrices, vectors, _, _ = equations
+    ratios = (local * vectors).sum(1) / np.maximum(np.einsum("ni,nij,nj->n", local, matrices, local), 1e-12)
+    return np.median(ratios[enough]) if enough.any() else 1.0
 
 
 def _best_degree(stiff, drawn, every, kept, equations, params):

@@ -83,7 +83,8 @@ def subtract(science, template, x, y, flux, params=None):
     reference, target = (template, science) if sharper else (science, template)
     bad = reference.pixels.unusable | target.pixels.unusable
     ref_image, target_image = (_filled(exposure.pixels) for exposure in (reference, target))
-    stars = _places(science, x, y, flux, params.kernel)
+    lasting = _in_both(science.pixels.image, template.pixels.image, x, y)
+    stars = _places(science, x[lasting], y[lasting], flux[lasting], params.kernel)
     fit = params.kernel
     guess = kernel_between(reference.psf, target.psf, science.shape, fit)
     likely = kernel_of(guess, science.shape, fit).at(*middle)
@@ -144,6 +145,17 @@ def add_model_error(variance, matched, jitter2, mismatch2):
                 for column in range(i - 1, i + 2):
                     light = max(light, matched[row, column])
             variance[j, i] += jitter2 * (along_x * along_x + along_y * along_y) + mismatch2 * light * light
+
+
+def _in_both(science, template, x, y, tolerance=1.5):
+    """Return which sources have as much of their light in the template as most: a transient tells no kernel."""
+    v, u = np.mgrid[-1:2, -1:2]
+    rows = (np.rint(y).astype(int)[:, None, None] + v).clip(0, science.shape[0] - 1)
+    columns = (np.rint(x).astype(int)[:, None, None] + u).clip(0, science.shape[1] - 1)
+    here, there = (image[rows, columns].sum(axis=(1, 2)) for image in (science, template))
+    ratio = there / np.maximum(here, 1e-9)
+    usual = np.median(ratio[(here > 0) & (there > 0)]) if np.any((here > 0) & (there > 0)) else 1.0
+    return (ratio > usual / tolerance) & (ratio < usual * tolerance)
 
 
 def _places(science, x, y, flux, params):

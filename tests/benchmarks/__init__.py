@@ -9,6 +9,7 @@ from statistics import median
 
 BENCHMARKS = {
     "detector": "What a detector costs from raw Snaps to DiaSources, step by step, and how near it comes to the truth",
+    "subtract": "What a subtraction costs beside sfft's, and how many false detections each has at equal hits",
     "ingest": "How fast the loader brings rows into staging and into dia_source",
     "lightcurve": "How fast one Object's light curve comes, over ten years of partitions",
     "search": "How fast a release's Objects are found in cones of four sizes",

@@ -121,29 +121,51 @@ def _saturated(night):
     return np.column_stack([stars["x"], stars["y"]])[bright]
 
 
-def photometry(night: Standard, rows, finder, measured) -> dict:
-    """Return robust sigmas of the flux pull, and position errors over the Cramér–Rao bound, of SNR 8 and more.
+PULL = np.dtype([("hosted", "?"), ("flux", "f8"), ("x", "f8"), ("y", "f8"), ("ratio", "f8")])
+
+
+def pulls(night: Standard, rows, finder, measured) -> np.ndarray:
+    """Return how far the transients of SNR 8 and more that stand alone are measured off, as PULL.
+
+    `flux` is in sigma, `x` and `y` in units of the Cramér–Rao bound, `ratio` the flux over the true one.
 
     Parameters
     ----------
     rows, finder : ndarray
         As from `judged`.
     measured : ndarray
-        With x, y [pixels] and raw_flux, raw_flux_err [electrons], as DIA_SOURCE has them.
+        With x, y [pixels] and psf_flux, psf_flux_err [nJy], as DIA_SOURCE has them: by the fitted zeropoint.
     """
-    use = (finder >= 0) & (night.scene.transients["snr"][rows["index"]] >= 8)
+    alone = _crowding(rows, 3 * fwhm_of(night)) == 1
+    bound = position_bound(night, rows)
+    use = alone & (finder >= 0) & (night.scene.transients["snr"][rows["index"]] >= 8) & np.isfinite(bound)
     got, true = measured[finder[use]], rows[use]
-    hosted = night.scene.transients["host"][true["index"]] >= 0
-    pull = (got["raw_flux"] - true["flux"]) / got["raw_flux_err"]
-    ratio = np.column_stack([got["x"] - true["x"], got["y"] - true["y"]]) / position_bound(night, true)[:, None]
+    flux = true["flux"] * night.science.photo_calib.nanojansky_per_count
+    found = np.zeros(len(true), PULL)
+    found["hosted"] = night.scene.transients["host"][true["index"]] >= 0
+    found["flux"], found["ratio"] = (got["psf_flux"] - flux) / got["psf_flux_err"], got["psf_flux"] / flux
+    for axis in "xy":
+        found[axis] = (got[axis] - true[axis]) / bound[use]
+    return found
+
+
+def photometry(found: np.ndarray) -> dict:
+    """Return robust sigmas of pulls, and positions over the bound, of all and of those in hosts."""
     figures = {}
-    for name, which in (("field", ~hosted), ("hosted", hosted)):
+    for name, which in (("all", np.ones(len(found), bool)), ("hosted", found["hosted"]), ("field", ~found["hosted"])):
+        place = np.concatenate([found["x"][which], found["y"][which]])
         figures[name] = {
-            "count": int(which.sum()), "flux_pull": _sigma(pull[which]), "flux_bias": _median(pull[which]),
-            "position": _sigma(ratio[which].ravel(), about_zero=True),
-            "flux_ratio": _median((got["raw_flux"] / true["flux"])[which]),
+            "count": int(which.sum()), "flux_pull": _sigma(found["flux"][which]),
+            "flux_bias": _median(found["flux"][which]), "position": _sigma(place, about_zero=True),
+            "flux_ratio": _median(found["ratio"][which]),
         }  # fmt: skip
     return figures
+
+
+def _crowding(rows, radius):
+    """Return how many transients lie within a radius of each, itself included."""
+    places = np.column_stack([rows["x"], rows["y"]])
+    return cKDTree(places).query_ball_point(places, radius, return_length=True)
 
 
 def position_bound(night: Standard, rows):
