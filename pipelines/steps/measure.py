@@ -158,13 +158,20 @@ def _aperture(rows, exposure, x, y, factor, radius=None):
 
 
 def part_inside(psf, radius, x, y):
-    """Return the part of a point source's PSF flux within a radius [pixel], a quadratic of position."""
+    """Return the part of a point source's PSF flux within a radius [pixel], a quadratic of position.
+
+    Where stars are so narrow that their pixels don't tell how the PSF varies, it is that of the detector's middle:
+    light curves would feel the noise of the quadratic, up to 5 mmag on stars of 2.2 pixels.
+    """
 
     def part(*place):
         stamp = psf.at(*np.rint(place))
         half = stamp.shape[0] // 2
         return np.array([[sep.sum_circle(stamp, [half], [half], radius, subpix=0)[0][0] / stamp.sum()]])
 
+    middle = [n / 2 for n in psf.model.shape[::-1]]
+    if psf.fwhm(*middle) < NARROW:
+        return np.full(len(x), part(*middle)[0, 0])
     varying = VaryingImage.interpolate(part, psf.model.shape, 2)
     return varying.planes[:, 0, 0] @ polynomial(x, y, psf.model.shape, 2)
 
