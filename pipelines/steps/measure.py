@@ -172,7 +172,7 @@ def part_inside(psf, radius, x, y):
 
     middle = [n / 2 for n in psf.model.shape[::-1]]
     if psf.fwhm(*middle) < NARROW:
-        return np.full(len(x), part(*middle)[0, 0])
+        return np.full(np.shape(x), part(*middle)[0, 0])
     varying = VaryingImage.interpolate(part, psf.model.shape, 2)
     return varying.planes[:, 0, 0] @ polynomial(x, y, psf.model.shape, 2)
 
