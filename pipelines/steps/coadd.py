@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 from pipelines.image import Exposure, MaskedImage, bits
 from pipelines.image.masked import UNUSABLE, grow
@@ -30,6 +31,8 @@ class CoaddParams:
     ----------
     threshold : float
         Of the matched filter, in sigma, above which what one input has and the others don't is left out.
+    share : float
+        Part of the light within a FWHM by which it must differ: what is left of bright stars is no transient.
     reach : float
         FWHM that are left out round it.
     min_inputs : int
@@ -38,6 +41,7 @@ class CoaddParams:
     """
 
     threshold: float = 4.5
+    share: float = 0.4
     reach: float = 1.5
     min_inputs: int = 3
     subtraction: SubtractParams = SubtractParams()
@@ -75,7 +79,9 @@ def coadd(warps, params=None):
     good = [_usable(w, params) for w in warps]
     if len(warps) >= params.min_inputs:
         middle = _median(warps, scales, good)
-        good = [g & ~transients(w, middle, params) for w, g in zip(warps, good, strict=True)]
+        kept = [g & ~transients(w, middle, params) for w, g in zip(warps, good, strict=True)]
+        alone = ~np.logical_or.reduce(kept)  # no two inputs agree: all of them say more than none
+        good = [k | g & alone for k, g in zip(kept, good, strict=True)]
     weights = 1 / np.array([np.median(w.pixels.variance[g]) for w, g in zip(warps, good, strict=True)]) / scales**2
     total, image, noise = (np.zeros(warps[0].shape) for _ in range(3))
     inputs = np.zeros(warps[0].shape, np.int32)
@@ -120,7 +126,8 @@ def transients(warp, middle, params):
 
     Where no kernel can be fitted the input is compared pixel by pixel only.
     """
-    found = detect(middle, fwhm=warp.psf.fwhm(warp.shape[1] / 2, warp.shape[0] / 2))
+    fwhm = warp.psf.fwhm(warp.shape[1] / 2, warp.shape[0] / 2)
+    found = detect(middle, fwhm=fwhm)
     science, template = fill_saturated(warp), fill_saturated(middle)
     try:
         difference, kernel, report = subtract(
@@ -129,11 +136,13 @@ def transients(warp, middle, params):
     except NoKernel:
         difference = science.with_image(science.pixels.image - template.pixels.image)
         return np.abs(difference.pixels.image) > 2 * params.threshold * np.sqrt(science.pixels.variance)
-    sharp = np.abs(difference.pixels.image) > 1.5 * params.threshold * np.sqrt(difference.pixels.variance)
+    size = np.abs(difference.pixels.image)
+    apart = size > params.share * maximum_filter(np.abs(science.pixels.image), 2 * int(fwhm) + 1)
+    sharp = size > 1.5 * params.threshold * np.sqrt(difference.pixels.variance)
     pair = (science, template) if report["convolved"] == "template" else (template, science)
     score = score_image(decorrelate(difference, kernel, *pair))
-    radius = params.reach * warp.psf.fwhm(warp.shape[1] / 2, warp.shape[0] / 2)
-    return grow(np.abs(score) > params.threshold, radius) | grow(sharp & ~difference.pixels.unusable, 1.5)
+    lasting = grow(apart & (np.abs(score) > params.threshold), params.reach * fwhm)
+    return lasting | grow(apart & sharp & ~difference.pixels.unusable, 1.5)
 
 
 def _described(warps, pixels, weights):

@@ -88,6 +88,13 @@ def test_stars_keep_their_flux(stack):
     assert np.std(ratio) < 0.005
 
 
+def test_bright_stars_are_in_nearly_all_inputs(stack):
+    stars, _, _, _, inputs = stack
+    inside = np.all([(stars[c] > 30) & (stars[c] < 480) for c in "xy"], axis=0) & (stars["flux"] > 5e4)
+    there = inputs[np.rint(stars["y"][inside]).astype(int), np.rint(stars["x"][inside]).astype(int)]
+    assert min(int(bits).bit_count() for bits in there) >= EPOCHS - 2
+
+
 def test_the_coadd_remembers_its_inputs(stack):
     _, transients, _, whole, inputs = stack
     assert sum(line.startswith("coadd: input") for line in whole.provenance) == EPOCHS
