@@ -116,7 +116,7 @@ def test_alerts_of_a_bad_detector_are_held_and_those_of_others_are_not(cursor):
 
 def test_a_bad_visit_holds_all_its_alerts(cursor):
     both = [alert_of(cursor, DETECTOR), alert_of(cursor, DETECTOR + 1)]
-    sdqa.write(cursor, VISIT, {"visit.dia_sources_rejected": 0.7}, None)
+    sdqa.write(cursor, VISIT, {"visit.dia_sources_rejected": 0.999}, None)
     assert held(cursor) == [(one, "visit.dia_sources_rejected") for one in both]
     sdqa.write(cursor, VISIT, {"visit.dia_sources_rejected": 0.01}, None)
     assert held(cursor) == []
