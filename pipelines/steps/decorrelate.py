@@ -60,11 +60,13 @@ def decorrelate(difference, kernel, left, convolved, degree=1):
     pixels = difference.pixels
     image = phi.convolve(np.where(pixels.unusable, 0, pixels.image))
     square = phi.at(difference.shape[1] / 2, difference.shape[0] / 2)[None] ** 2
-    variance = VaryingImage(square, phi.shape).convolve(pixels.variance)
+    typical = np.float32(np.median(pixels.variance[::8, ::8][~pixels.unusable[::8, ::8]]))
+    # What fills a saturated core may be 10⁹ times the sky's: its rounding errors would be all that a transform keeps.
+    variance = VaryingImage(square, phi.shape).convolve(np.where(pixels.unusable, typical, pixels.variance))
     variance = np.maximum(variance, 0.2 * np.median(variance[::8, ::8]))
     middle = kernel.at(difference.shape[1] / 2, difference.shape[0] / 2)
-    before, after = (np.median(v[::8, ::8][~pixels.unusable[::8, ::8]]) for v in (pixels.variance, variance))
-    scale = before / (noise[0] + noise[1] * np.sum(middle**2))  # of the difference: see `subtract`
+    after = np.median(variance[::8, ::8][~pixels.unusable[::8, ::8]])
+    scale = typical / (noise[0] + noise[1] * np.sum(middle**2))  # of the difference: see `subtract`
     variance *= np.float32(scale * sum(noise) / after)
     changed = difference.with_image(image, "decorrelate", variance=variance)
     return changed.with_(psf=difference.psf.convolved(phi), noise_correlation=None)

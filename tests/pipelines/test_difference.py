@@ -65,14 +65,28 @@ def night(request):
     snr = ideal_snr(truth, seeing.psf(SIZE), fading) * np.where(fading, -1, 1)
     distance, index = cKDTree(np.stack([rows["x"], rows["y"]], 1)).query(np.stack([truth["x"], truth["y"]], 1))
     return SimpleNamespace(
-        truth=truth, snr=snr, hit=distance < 2, match=index, rows=rows, difference=difference, raw=raw
-    )
+        truth=truth, snr=snr, hit=distance < 2, match=index, rows=rows, difference=difference, raw=raw,
+        kernel=kernel, pair=pair,
+    )  # fmt: skip
 
 
 def masked(night):
     x, y = (np.rint(night.truth[c]).astype(int) for c in "xy")
     near = night.difference.pixels.with_flag(night.difference.pixels.unusable, "BAD", radius=4)
     return near.unusable[y, x]
+
+
+def test_what_fills_a_core_leaves_the_variance_around_as_it_is(night):
+    """One pixel of 10⁹ times the sky's variance, as a saturated star's; single precision keeps seven digits."""
+    pixels = night.raw.pixels
+    variance = pixels.variance.copy()
+    variance[500:510, 500:510] = 5e9 * np.median(variance)
+    core = variance > 1e9 * np.median(variance)
+    filled = night.raw.with_(pixels=pixels.with_(variance=variance).with_flag(core, "SAT"))
+    spoilt = decorrelate(filled, night.kernel, *night.pair).pixels
+    away = ~spoilt.unusable & ~night.difference.pixels.unusable
+    away[460:550, 460:550] = False
+    np.testing.assert_allclose(spoilt.variance[away], night.difference.pixels.variance[away], rtol=1e-3)
 
 
 def test_transients_of_either_sign_are_found(night):
