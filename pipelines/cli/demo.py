@@ -134,7 +134,7 @@ def _transits(site: dict | None) -> dict[str, str]:
 
     made = {}
     with closing(connect(RELEASE)) as session:
-        for name, planet in planets().items() if site else ():
+        for name, planet in planets().items():
             with suppress(NoTransit):  # which is what most frames show of most planets
                 made[f"transit-{name.replace(' ', '_')}.html"] = transit_page(session, planet, site)
     return made

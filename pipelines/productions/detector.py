@@ -17,7 +17,7 @@ from pipelines.steps.detect import detect, guess_fwhm
 from pipelines.steps.flat import divide_flat
 from pipelines.steps.interpolate import fill_saturated
 from pipelines.steps.kernel import KernelParams
-from pipelines.steps.measure import measure_dia_sources, measure_sources, part_inside
+from pipelines.steps.measure import NARROW, measure_dia_sources, measure_sources, part_inside
 from pipelines.steps.overscan import assemble_detector, subtract_overscan
 from pipelines.steps.peaks import find_peaks, score_image
 from pipelines.steps.pointing import align
@@ -67,7 +67,6 @@ class DetectorParams:
 
 NO_MASTERS = signature.Masters()
 FINE_PIXELS = 0.5  # arcsec, below which stars are several pixels wide
-WELL_SAMPLED = 2.8  # pixels of FWHM from where on the PSF of a resampled template follows from its own
 POINTING_ARCSEC = 30.0  # largest error of a header's boresight
 
 
@@ -164,7 +163,7 @@ def difference(
 
     `apart`, the first Snap minus the second, tells what is in one of them only.
     """
-    if template.psf is None or template.psf.fwhm(*centre(template.shape)) < WELL_SAMPLED:
+    if template.psf is None or template.psf.fwhm(*centre(template.shape)) < NARROW:
         registered = check_cover(warp(template, exposure.wcs, exposure.shape), exposure)
         return difference_registered(exposure, found, registered, params, apart)
     shift, _ = registration(exposure, template, found)

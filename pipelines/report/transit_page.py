@@ -198,7 +198,7 @@ def _box(half_width, half_height):
     return Rectangle((-half_width, -half_height), 2 * half_width, 2 * half_height, fill=False, ec="#b3261e", ls="--")
 
 
-def transit_page(connection: Connection, planet: Planet, site: dict) -> str:
+def transit_page(connection: Connection, planet: Planet, site: dict | None) -> str:
     """Return the page of the transit of a planet that a database's Sources show, as HTML.
 
     Parameters
@@ -212,7 +212,7 @@ def transit_page(connection: Connection, planet: Planet, site: dict) -> str:
     Raises
     ------
     NoTransit
-        Its star has no steady light curve here, or no exposure lies in the transit.
+        There is no site, its star has no steady light curve here, or no exposure lies in the transit.
     """
     curves, planet, star = observed(connection, planet, site)
     measured = ask(connection, "ensemble", "light_curve", ra=planet.ra, dec=planet.dec, radius_arcsec=8)
@@ -231,8 +231,10 @@ def transit_page(connection: Connection, planet: Planet, site: dict) -> str:
     )
 
 
-def observed(connection: Connection, planet: Planet, site: dict) -> tuple[LightCurves, Planet, int]:
+def observed(connection: Connection, planet: Planet, site: dict | None) -> tuple[LightCurves, Planet, int]:
     """Return the light curves of a night, the planet with that night's transit, and the row of its star."""
+    if site is None:
+        raise NoTransit("transit: the camera has no site, which barycentric times need", "name it in the camera's YAML")
     curves = light_curves(connection, planet.ra, planet.dec, site)
     star = curves.star(object_at(connection, planet.ra, planet.dec))
     planet = planet if star is None else planet.nearest(curves.time)

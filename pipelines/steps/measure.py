@@ -8,7 +8,7 @@ from pipelines.image.varying import polynomial
 from pipelines.steps.pointsource import fit_sources, fit_together, forced_flux, weights
 from pipelines.steps.shape import extendedness, measure_shapes
 
-NARROW = 2.8  # pixels of FWHM, below which an aperture's correction is the same everywhere
+NARROW = 2.8  # pixels of FWHM, below which a star's pixels do not tell how the PSF varies
 PIXEL_FLAGS = {  # column: mask planes that raise it
     "pixel_flag_bad": ("BAD",),
     "pixel_flag_saturated": ("SAT", "SAT_TEMPLATE"),

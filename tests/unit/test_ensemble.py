@@ -63,3 +63,8 @@ def test_the_nearest_transit_is_taken():
 def test_an_unknown_planet_is_named():
     with pytest.raises(transit_page.NoTransit, match="no planet is 'Vulcan'. Remedy: known are HAT-P-32 b"):
         transit_page.find("Vulcan")
+
+
+def test_a_camera_without_a_site_is_refused():
+    with pytest.raises(transit_page.NoTransit, match="has no site, which barycentric times need. Remedy: name it"):
+        transit_page.observed(None, transit_page.find("HAT-P-32 b"), None)
