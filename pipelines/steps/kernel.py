@@ -177,8 +177,9 @@ def stamp_equations(image, target, weight, places, params):
         cut = np.s_[row - half : row + half + 1, column - half : column + half + 1]
         _convolve_stamp(image, column, row, rows, pairs, half, design[:count])
         w, data = weight[cut].ravel(), target[cut].ravel()
-        weighted = design * w
-        matrices[n], vectors[n] = weighted @ design.T, weighted @ data
+        exact = design.astype(float)  # sums of a bright star in single precision err by more than the ridge
+        weighted = exact * w
+        matrices[n], vectors[n] = weighted @ exact.T, weighted @ data
         power[n], pixels[n] = (w * data * data).sum(), (w > 0).sum()
     return matrices, vectors, power, pixels
 

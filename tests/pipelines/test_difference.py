@@ -12,7 +12,7 @@ from pipelines.steps.background import subtract_background
 from pipelines.steps.decorrelate import decorrelate, whitening_kernel
 from pipelines.steps.detect import detect
 from pipelines.steps.interpolate import fill_saturated
-from pipelines.steps.kernel import KernelParams, _convolve_stamp, basis_images, basis_rows
+from pipelines.steps.kernel import KernelParams, _convolve_stamp, basis_images, basis_rows, stamp_equations
 from pipelines.steps.measure import force_photometry, measure_dia_sources
 from pipelines.steps.peaks import find_peaks, score_image
 from pipelines.steps.psf import fit_psf
@@ -146,6 +146,17 @@ def test_stamp_convolution_equals_plain_convolution():
             for x in range(12, 19)
         ]
         np.testing.assert_allclose(values, slow, atol=1e-4)
+
+
+def test_a_bright_stars_equations_are_no_less_than_positive():
+    """What rounding takes away would be a kernel that costs nothing, another for each order of the sums."""
+    params = KernelParams()
+    v, u = np.mgrid[-50:51, -50:51]
+    star = (1e5 * np.exp(-(u**2 + v**2) / 8)).astype(np.float32)
+    middle = np.array([[50, 50]])
+    matrices, *_ = stamp_equations(star, star, np.full_like(star, 0.01), middle, params)
+    values = np.linalg.eigvalsh(matrices[0])
+    assert values[0] > -1e-13 * values[-1]
 
 
 def test_whitening_makes_the_spectrum_flat():
