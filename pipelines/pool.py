@@ -68,6 +68,7 @@ class Slot:
     job: Job | None = None
     began: float = field(default_factory=time.monotonic)
     killed: str | None = None
+    doubted: Job | None = None
 
 
 def run_pool(params: PoolParams, stop: Stop | None = None) -> None:
@@ -194,11 +195,14 @@ def _beat(slots: list[Slot]) -> None:
 
 
 def _beat_one(cursor, slot: Slot) -> None:
+    """Keep a lease; one that is lost at two beats is lost: at one, the job may just have ended (its row was locked)."""
     try:
         queue.heartbeat(cursor, slot.job)
     except Fenced:
-        slot.killed = "its lease was lost"
-        slot.process.kill()
+        if slot.doubted is slot.job:
+            slot.killed = "its lease was lost"
+            slot.process.kill()
+        slot.doubted = slot.job
 
 
 def _wind_down(slots: list[Slot], grace: float) -> None:

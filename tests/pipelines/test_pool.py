@@ -1,5 +1,6 @@
 """A job that does harm dies alone, with its reason; the pool and all other jobs go on."""
 
+import multiprocessing
 import threading
 import time
 from contextlib import closing
@@ -10,7 +11,7 @@ from db import queue
 from db.connect import connect
 from db.queue import NewJob, Production
 from pipelines import worker
-from pipelines.pool import PoolParams, run_pool
+from pipelines.pool import PoolParams, Slot, _beat_one, run_pool
 from pipelines.worker import Stop
 
 KINDS = "tests.pipelines.poison:KINDS"
@@ -77,6 +78,20 @@ def test_a_job_that_outlasts_the_grace_is_given_back_unharmed(session, database,
     with session, session.cursor() as cursor:
         cursor.execute("SELECT attempts FROM queue.job")
         assert cursor.fetchone() == (0,)
+
+
+def test_a_job_that_ends_amid_a_beat_costs_no_process(session, database):
+    enqueue(session, [NewJob("harmless", "one")])
+    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    process.start()
+    with session, session.cursor() as cursor:
+        slot = Slot(process, None, database, queue.claim(cursor, "me", ["harmless"]))
+        queue.finish(cursor, slot.job)
+        _beat_one(cursor, slot)
+        assert slot.killed is None and process.is_alive()
+        _beat_one(cursor, slot)  # nothing was reported since: it works on what is no longer its own
+    process.join(10)
+    assert (slot.killed, process.exitcode) == ("its lease was lost", -9)
 
 
 def test_a_wake_up_that_came_amid_a_claim_is_not_slept_over(session, database):
