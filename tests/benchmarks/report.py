@@ -2,11 +2,13 @@
 
 import time
 from contextlib import closing
+from dataclasses import replace
 from statistics import median
 
 from db.connect import connect
 from migrations.upgrade import create, upgrade
 from pipelines.report.nightly import last_night, nightly_report
+from pipelines.simulate.sky import Parameters
 from tests.benchmarks import Measured, Result
 from tests.udf.night import SMALL, Night
 
@@ -14,6 +16,7 @@ SIZES = {"night": 1000, "tiny": 10}
 """Visits of the night."""
 DATABASE = "level1_report"
 RUNS = 3
+LOOKS = 4  # that a place gets in the night
 GOAL = 60.0  # seconds
 METRICS = """
 INSERT INTO sdqa_measurement (metric, subject_id, value, verdict)
@@ -32,14 +35,22 @@ ANALYZE;
 """
 
 
+def wide(visits: int) -> Parameters:
+    """Return a sky that Visits cover `LOOKS` times: the light curves of one field would grow with their number."""
+    times = visits / LOOKS * (SMALL.field_radius_deg / SMALL.radius_deg) ** 2
+    return replace(SMALL, radius_deg=SMALL.radius_deg * times**0.5, objects=int(SMALL.objects * times),
+                   transients=int(SMALL.transients * times))  # fmt: skip
+
+
 def build(visits: int) -> None:
     """Fill the database, each Visit staged, associated and searched for Alerts as in the night."""
     create(DATABASE)
     upgrade(DATABASE)
     with closing(connect(DATABASE)) as session:
-        night = Night(session, SMALL, per_night=visits)
+        night = Night(session, wide(visits), per_night=visits)
         night.begin()
         night.add_exposures(visits)
+        night.do("ANALYZE")
         session.commit()
         for index in range(visits):
             night.run(index)
