@@ -45,14 +45,17 @@ call("association_name_ties(bigint[], bigint[])", *namesakes(mine, new, ids, nea
 fluxes = call.arrays("association_fluxes(bigint, bigint, float8)", "88fee", *passed)
 order = np.argsort(fluxes[0])
 order = order[np.isin(fluxes[0][order], seen_before(near, parents))]
-fluxes = [column[order] for column in fluxes]
-held = call.arrays("kept_points(bigint[])", "84p", fluxes[0])
-missing = np.setdiff1d(fluxes[0], held[0])
+again = [column[order] for column in fluxes]
+held = call.arrays("kept_points(bigint[])", "84p", again[0])
+missing = np.setdiff1d(again[0], held[0])
 read = call.arrays("keep_points(bigint[], integer, bigint, bigint)", "84p", missing, 1, *passed[:2])
-curves = LightCurves.of(*map(np.concatenate, zip(kept(held), kept(read), fluxes)))
-scores, paired = stetson_j(curves, band), call.lap("statistics", welch_stetson_i(curves))
-call("association_sum_fluxes(bigint, bigint, float8, bigint[], smallint[], real[])", *passed, *scores)
-call("association_variability(bigint[], bigint[], float8[], real[], real[], real[], integer[])", *fluxes, *spread(fluxes[0], *paired))
+curves = LightCurves.of(*map(np.concatenate, zip(kept(held), kept(read), again)))
+scored, _, j = stetson_j(curves, band)
+scores = np.full(fluxes[0].size, np.nan)
+(scores[order],) = spread(again[0], scored, j, absent=np.nan)
+paired = call.lap("statistics", spread(again[0], *welch_stetson_i(curves)))
+call("association_sum_fluxes(bigint, bigint, float8, real[])", *passed, scores)
+call("association_variability(bigint[], bytea, real[], integer[])", again[0], points(*again), *paired)
 closed = call("association_close(bigint, bigint, bigint, float8, bigint[])", visit_id, *passed, before["freed"])
 return call.report(dia_sources=mine.ids.size, new_objects=new.size, moving=int((moving > 0).sum()),
                    rejected=int((~mine.usable).sum()), **matched, **closed)

@@ -6,6 +6,7 @@
 
 CREATE OR REPLACE FUNCTION hven.alerts_chosen(visit bigint, p jsonb, OUT ids bigint[], OUT ra bytea, OUT "dec" bytea)
 LANGUAGE plpgsql STABLE
+SET enable_nestloop = off
 AS $$
 DECLARE
     v :catalogue.visit;
@@ -14,6 +15,8 @@ DECLARE
     snap_threshold CONSTANT float8 := p ->> 'snap_threshold';
     snap_sigma CONSTANT float8 := p ->> 'snap_sigma';
     snap_fraction CONSTANT float8 := p ->> 'snap_fraction';
+    lowest bigint;
+    highest bigint;
 BEGIN
     SELECT * INTO v FROM :catalogue.visit x WHERE x.visit_id = visit;
     IF v.state IS NULL OR v.state NOT IN ('associated', 'closed') THEN
@@ -21,19 +24,20 @@ BEGIN
             MESSAGE = format('select_alerts: Visit %s is %s, allowed is associated', visit, coalesce(v.state, 'unknown')),
             HINT = 'Call associate_visit first.';
     END IF;
+    SELECT i.first, i.last INTO lowest, highest FROM hven.visit_ids(visit) i;
     SELECT array_agg(d.dia_source_id), string_agg(float8send(d.ra), ''), string_agg(float8send(d.dec), '')
     INTO ids, ra, "dec"
     FROM (
         SELECT d.dia_source_id, d.ra, d.dec
-        FROM hven.visit_ids(visit) i JOIN :catalogue.dia_source d ON d.dia_source_id BETWEEN i.first AND i.last
+        FROM :catalogue.dia_source d
         LEFT JOIN (
             SELECT s.dia_source_id, count(*) AS snaps, min(s.snr) AS least, max(s.snr) AS most, bool_or(s.cosmic_ray_like) AS is_ray,
                    max(s.psf_flux) - min(s.psf_flux) AS difference, sqrt(sum(s.psf_flux_err::float8 * s.psf_flux_err)) AS err
-            FROM hven.visit_ids(visit) i JOIN :catalogue.dia_source_snap s ON s.dia_source_id BETWEEN i.first AND i.last
-            WHERE s.psf_flux_flag IS NOT TRUE
+            FROM :catalogue.dia_source_snap s
+            WHERE s.dia_source_id BETWEEN lowest AND highest AND s.psf_flux_flag IS NOT TRUE
             GROUP BY s.dia_source_id
         ) s USING (dia_source_id)
-        WHERE d.time_withdrawn IS NULL AND NOT d.rejected
+        WHERE d.dia_source_id BETWEEN lowest AND highest AND d.time_withdrawn IS NULL AND NOT d.rejected
           AND CASE WHEN v.snaps = 1 OR rule = 'visit' THEN d.snr >= threshold
                    WHEN s.snaps IS DISTINCT FROM v.snaps THEN false
                    WHEN rule = 'each_snap' THEN CASE WHEN d.psf_flux < 0 THEN -s.most ELSE s.least END >= threshold
@@ -79,16 +83,20 @@ SET enable_nestloop = off
 AS $$
 DECLARE
     v :catalogue.visit;
+    lowest bigint;
+    highest bigint;
 BEGIN
     SELECT * INTO v FROM :catalogue.visit x WHERE x.visit_id = visit;
+    -- As values: a join with them would be a nested loop, and where these are off the planner may read all DiaSources.
+    SELECT i.first, i.last INTO lowest, highest FROM hven.visit_ids(visit) i;
     WITH chosen AS MATERIALIZED (
         SELECT d.dia_source_id, d.object_id, d.moving_object_id, nullif(c.host, 0) AS host, d.exposure_id, d.snr
         FROM unnest(ids, hosts) AS c (dia_source_id, host)
-        JOIN (SELECT d.* FROM hven.visit_ids(visit) i, :catalogue.dia_source d WHERE d.dia_source_id BETWEEN i.first AND i.last) d
-             USING (dia_source_id)
+        JOIN :catalogue.dia_source d USING (dia_source_id)
+        WHERE d.dia_source_id BETWEEN lowest AND highest
     ), snaps AS (
         SELECT s.dia_source_id, array_agg(s.exposure_id ORDER BY s.snap) AS exposures
-        FROM hven.visit_ids(visit) i JOIN :catalogue.dia_source_snap s ON s.dia_source_id BETWEEN i.first AND i.last
+        FROM :catalogue.dia_source_snap s WHERE s.dia_source_id BETWEEN lowest AND highest
         GROUP BY s.dia_source_id
     ), latest AS (
         SELECT DISTINCT ON (a.dia_source_id) a.* FROM :catalogue.alert a JOIN unnest(ids) AS c (dia_source_id) USING (dia_source_id)
@@ -143,8 +151,9 @@ CREATE OR REPLACE FUNCTION hven.alerts_outdated(visit bigint, ids bigint[])
 RETURNS SETOF :catalogue.alert
 LANGUAGE sql STABLE
 AS $$
-    SELECT a.* FROM hven.visit_ids(visit) i JOIN :catalogue.alert a ON a.dia_source_id BETWEEN i.first AND i.last
-    WHERE a.visit_id = visit AND a.dia_source_id <> ALL (coalesce(ids, '{}')) AND a.cites_as IS DISTINCT FROM 'retraction'
+    SELECT a.* FROM :catalogue.alert a
+    WHERE a.visit_id = visit AND a.dia_source_id >= (SELECT i.first FROM hven.visit_ids(visit) i)
+      AND a.dia_source_id <> ALL (coalesce(ids, '{}')) AND a.cites_as IS DISTINCT FROM 'retraction'
       AND NOT EXISTS (SELECT FROM :catalogue.alert later WHERE later.visit_id = visit AND later.cites = a.ivorn)
 $$;
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from udf.steps import POINT
+
 PAIRED = 1 / 24  # d
 SINGLE_WEIGHT = 0.5  # of a measurement without partner, where a pair's is 1
 
@@ -54,13 +56,21 @@ def kept(columns):
     return np.repeat(ids, counts), points["filter"].astype(np.int64), points["tai"], points["flux"], points["error"]
 
 
-def spread(object_ids, ids, *columns):
-    """Columns that some ids have as columns of all, with 0 for the others; both ascend."""
+def points(object_ids, filters, tai, flux, error):
+    """Measurements as `object_variability.points` holds them, in their order, as bytes: what `kept` reads."""
+    found = np.empty(tai.size, POINT)
+    found["tai"], found["flux"], found["error"], found["filter"] = tai, flux, error, filters
+    return found.tobytes()
+
+
+def spread(object_ids, ids, *columns, absent=0):
+    """Columns that some ids have as columns of all, with `absent` for the others; both ascend."""
     row = np.searchsorted(object_ids, ids)
+    wholes = []
     for column in columns:
-        whole = np.zeros(object_ids.size, column.dtype)
-        whole[row] = column
-        yield whole
+        wholes.append(np.full(object_ids.size, absent, column.dtype))
+        wholes[-1][row] = column
+    return wholes
 
 
 def stetson_j(curves, only=None):

@@ -45,7 +45,7 @@ WHERE x.object_id = ANY (%(ids)s) ORDER BY x.object_id, f.effective_wavelength, 
 -- moving_object: some MovingObjects
 SELECT * FROM moving_object WHERE moving_object_id = ANY (%(ids)s)
 
--- object_history: detections and forced fluxes of some Objects before a Visit, the latest first, and how many there are
+-- object_history: detections and forced fluxes of some Objects in a time before a Visit, the latest first, and how many there are
 SELECT o.object_id AS parent, h.*
 FROM unnest(%(ids)s::bigint[]) AS o (object_id) CROSS JOIN LATERAL (
     SELECT h.*, count(*) OVER () AS total
@@ -53,23 +53,26 @@ FROM unnest(%(ids)s::bigint[]) AS o (object_id) CROSS JOIN LATERAL (
         SELECT 0 AS forced, d.dia_source_id AS id, d.midpoint_tai, d.filter_id, d.ra, d.dec, d.x, d.y, d.psf_flux,
                d.psf_flux_err, d.snr
         FROM dia_source AS d
-        WHERE d.object_id = o.object_id AND d.dia_source_id < %(first)s AND d.time_withdrawn IS NULL
+        WHERE d.object_id = o.object_id AND d.dia_source_id >= %(since)s AND d.dia_source_id < %(first)s
+          AND d.time_withdrawn IS NULL
         UNION ALL
         SELECT 1, s.forced_dia_source_id, s.midpoint_tai, s.filter_id, s.ra, s.dec, s.x, s.y, s.psf_flux,
                s.psf_flux_err, NULL
         FROM forced_dia_source AS s
-        WHERE s.object_id = o.object_id AND s.forced_dia_source_id < %(first)s AND s.time_withdrawn IS NULL
+        WHERE s.object_id = o.object_id AND s.forced_dia_source_id >= %(since)s AND s.forced_dia_source_id < %(first)s
+          AND s.time_withdrawn IS NULL
     ) AS h
     ORDER BY h.midpoint_tai DESC, h.forced, h.id DESC LIMIT %(most)s
 ) AS h
 
--- moving_object_history: detections of some MovingObjects before a Visit, the latest first, and how many there are
+-- moving_object_history: detections of some MovingObjects in a time before a Visit, the latest first, and how many there are
 SELECT o.object_id AS parent, h.*
 FROM unnest(%(ids)s::bigint[]) AS o (object_id) CROSS JOIN LATERAL (
     SELECT 0 AS forced, d.dia_source_id AS id, d.midpoint_tai, d.filter_id, d.ra, d.dec, d.x, d.y, d.psf_flux,
            d.psf_flux_err, d.snr, count(*) OVER () AS total
     FROM dia_source AS d
-    WHERE d.moving_object_id = o.object_id AND d.dia_source_id < %(first)s AND d.time_withdrawn IS NULL
+    WHERE d.moving_object_id = o.object_id AND d.dia_source_id >= %(since)s AND d.dia_source_id < %(first)s
+      AND d.time_withdrawn IS NULL
     ORDER BY d.dia_source_id DESC LIMIT %(most)s
 ) AS h
 

@@ -12,14 +12,17 @@ from db.queries import queries
 MOST_HISTORY = 400
 """Measurements of an Object's past that are fetched; a packet has room for fewer."""
 
-BELOW_VISIT = 31  # bits of a measurement's id below its Visit
+MOST_NIGHTS = 365
+"""How far back a packet's history goes: what it costs must not grow with the survey."""
+
+BELOW_VISIT, BELOW_NIGHT = 31, 43  # bits of a measurement's id below its Visit, and its night
 
 Row = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class History:
-    """Earlier measurements of an Object, the latest first, and how many there are in all."""
+    """Earlier measurements of an Object within a year, the latest first, and how many there are in all."""
 
     rows: Sequence[tuple]
     total: int
@@ -70,9 +73,9 @@ def gather(connection: Connection, alerts: Sequence[Row]) -> list[AlertRows]:
         found = {row["object_id"]: row for row in ask("object", ids=objects)}
         fluxes = _grouped(ask("object_flux", ids=objects), "object_id")
         moving = {row["moving_object_id"]: row for row in ask("moving_object", ids=movers)}
-    before = {"first": ids[0] >> BELOW_VISIT << BELOW_VISIT, "most": MOST_HISTORY}
-    histories = _histories(connection, "object_history", {"ids": objects} | before)
-    histories |= _histories(connection, "moving_object_history", {"ids": movers} | before)
+    past = past_of(ids[0] >> BELOW_VISIT)
+    histories = _histories(connection, "object_history", {"ids": objects} | past)
+    histories |= _histories(connection, "moving_object_history", {"ids": movers} | past)
     none = History((), 0)
     return [
         AlertRows(
@@ -83,6 +86,12 @@ def gather(connection: Connection, alerts: Sequence[Row]) -> list[AlertRows]:
         )
         for alert in alerts
     ]
+
+
+def past_of(visit: int) -> dict[str, int]:
+    """Return which measurements the history of an Alert may hold, for a Visit with the bits of its release before it."""
+    first = visit << BELOW_VISIT
+    return {"since": first - (MOST_NIGHTS << BELOW_NIGHT), "first": first, "most": MOST_HISTORY}
 
 
 def fetch(cursor) -> list[Row]:

@@ -13,6 +13,7 @@ from psycopg2.extras import RealDictCursor
 from db.connect import connect
 from db.files import FileStore
 from pipelines.alerts import archive, voevent
+from pipelines.alerts import rows as gathered
 from tests.conftest import clone
 from tests.pipelines import alerted
 from tests.pipelines.shared_data import SHARED, needs_data
@@ -95,6 +96,13 @@ def test_history_is_the_objects_past(visits, packets):
         assert [row["psf_flux"] for row in past] == history.get("psf_flux", [])
         found += len(past)
     assert found > 20
+
+
+def test_what_is_older_than_a_years_nights_is_no_history(visits, monkeypatch):
+    alerts = rows(visits, "SELECT * FROM level1.alert WHERE visit_id = %s", visits.ids[1])
+    assert any(one.history.total for one in gathered.gather(visits.session, alerts))
+    monkeypatch.setattr(gathered, "MOST_NIGHTS", 0)
+    assert not any(one.history.total for one in gathered.gather(visits.session, alerts))
 
 
 def test_marks_are_there_and_no_classification(packets):

@@ -193,3 +193,17 @@ def test_a_visit_that_is_not_associated_has_no_alerts(night):
     with pytest.raises(psycopg2.Error, match=r"select_alerts: Visit \d+ is ready, allowed is associated") as caught:
         night.alerts(0)
     assert caught.value.pgcode == "VN020"
+
+
+def test_dia_sources_of_other_months_are_not_read(associated):
+    night, _ = associated
+    night.do("CREATE TEMPORARY TABLE earlier AS SELECT * FROM level1.dia_source")
+    night.do("UPDATE earlier SET dia_source_id = dia_source_id - (60::bigint << 43)")
+    first = night.ask("SELECT night FROM level1.visit LIMIT 1") - 60
+    night.ask("SELECT hven.ensure_partitions(0, %s, %s)", first, first)
+    night.do("INSERT INTO level1.dia_source SELECT * FROM earlier")
+    month = night.ask("SELECT tableoid::regclass FROM level1.dia_source ORDER BY dia_source_id LIMIT 1")
+    read = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relid = %s::regclass"
+    before = night.ask(read, month)
+    assert night.alerts(0)["alerts"] > 50
+    assert night.ask(read, month) == before

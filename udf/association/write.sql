@@ -159,58 +159,89 @@ BEGIN
     SELECT string_agg(int8send(d.object_id), ''), string_agg(int8send(d.filter_id), ''), string_agg(float8send(d.midpoint_tai), ''),
            string_agg(float4send(d.psf_flux), ''), string_agg(float4send(d.psf_flux_err), '')
     INTO ids, filters, tai, fluxes, errors
-    FROM :catalogue.dia_source d
-    WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed
-      AND d.object_id IS NOT NULL AND d.psf_flux IS NOT NULL AND d.psf_flux_err > 0;
+    FROM (SELECT x.object_id, x.filter_id, x.midpoint_tai, x.psf_flux, x.psf_flux_err
+          FROM :catalogue.dia_source x
+          WHERE x.dia_source_id BETWEEN first AND last AND x.time_processed = processed
+            AND x.object_id IS NOT NULL AND x.psf_flux IS NOT NULL AND x.psf_flux_err > 0
+          ORDER BY x.dia_source_id) d;
 END
 $$;
 
 COMMENT ON FUNCTION hven.association_fluxes(bigint, bigint, float8) IS
-'The fluxes of a pass with their Objects, in no order, as columns of big-endian bytes.';
+'The fluxes of a pass with their Objects, in the order of the DiaSources'' ids, as columns of big-endian bytes.';
 
 
-CREATE OR REPLACE FUNCTION hven.association_sum_fluxes(
-    first bigint, last bigint, processed float8, object_ids bigint[], filters smallint[], scores real[])
+CREATE OR REPLACE FUNCTION hven.association_new_fluxes(first bigint, last bigint, processed float8, known bigint[])
 RETURNS void
 LANGUAGE plpgsql
 SET enable_nestloop = off
+SET enable_hashjoin = on  -- the caller may have forbidden it
 AS $$
 BEGIN
-    INSERT INTO :catalogue.object_flux AS f (
-        object_id, filter_id, dia_sources, dia_flux_origin, min_flux, max_flux, amplitude, first_tai, last_tai, stetson_j,
-        sum_weight, sum_weight_flux, sum_weight_flux2, sum_flux, sum_flux2, mean_dia_flux, mean_dia_flux_err, variance, chi2)
-    SELECT d.object_id, d.filter_id, 1, d.psf_flux, d.psf_flux, d.psf_flux, 0, d.midpoint_tai, d.midpoint_tai, j.score,
-           1 / d.psf_flux_err::float8 ^ 2, 0, 0, 0, 0, d.psf_flux, d.psf_flux_err, NULL, 0
-    FROM :catalogue.dia_source d
-    LEFT JOIN unnest(object_ids, filters, scores) AS j (object_id, filter_id, score) USING (object_id, filter_id)
-    WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed
+    INSERT INTO :catalogue.object_flux (
+        object_id, filter_id, dia_sources, dia_flux_origin, min_flux, max_flux, amplitude, first_tai, last_tai,
+        sum_weight, sum_weight_flux, sum_weight_flux2, sum_flux, sum_flux2, mean_dia_flux, mean_dia_flux_err, chi2)
+    SELECT d.object_id, d.filter_id, 1, d.psf_flux, d.psf_flux, d.psf_flux, 0, d.midpoint_tai, d.midpoint_tai,
+           1 / d.psf_flux_err::float8 ^ 2, 0, 0, 0, 0, d.psf_flux, d.psf_flux_err, 0
+    FROM :catalogue.dia_source d LEFT JOIN unnest(known) AS k (object_id) USING (object_id)
+    WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed AND k.object_id IS NULL
       AND d.object_id IS NOT NULL AND d.psf_flux IS NOT NULL AND d.psf_flux_err > 0
-    ORDER BY d.object_id
-    ON CONFLICT (object_id, filter_id) DO UPDATE
-    SET stetson_j = excluded.stetson_j, dia_sources = f.dia_sources + 1,
-        min_flux = least(f.min_flux, excluded.min_flux), max_flux = greatest(f.max_flux, excluded.max_flux),
-        amplitude = (greatest(f.max_flux, excluded.max_flux) - least(f.min_flux, excluded.min_flux)) / 2,
-        first_tai = least(f.first_tai, excluded.first_tai), last_tai = greatest(f.last_tai, excluded.last_tai),
-        (dia_flux_origin, sum_weight, sum_weight_flux, sum_weight_flux2, sum_flux, sum_flux2,
-         mean_dia_flux, mean_dia_flux_err, variance, chi2) = (
-            SELECT s.*, a.*
-            FROM (SELECT d.origin, coalesce(f.sum_weight, 0) + excluded.sum_weight AS w,
-                         coalesce(f.sum_weight_flux, 0) + excluded.sum_weight * d.flux AS wf,
-                         coalesce(f.sum_weight_flux2, 0) + excluded.sum_weight * d.flux * d.flux AS wf2,
-                         coalesce(f.sum_flux, 0) + d.flux AS f, coalesce(f.sum_flux2, 0) + d.flux * d.flux AS f2
-                  FROM (SELECT coalesce(f.dia_flux_origin, excluded.dia_flux_origin) AS origin,
-                               excluded.min_flux::float8 - coalesce(f.dia_flux_origin, excluded.dia_flux_origin) AS flux
-                        OFFSET 0) d OFFSET 0) s
-            CROSS JOIN LATERAL hven.flux_summary(f.dia_sources + 1, s.origin, s.w, s.wf, s.wf2, s.f, s.f2) a);
+    ORDER BY d.object_id;
 END
 $$;
 
-COMMENT ON FUNCTION hven.association_sum_fluxes(bigint, bigint, float8, bigint[], smallint[], real[]) IS
-'Adds the fluxes of a pass to the sums and statistics of their Objects in its filter, with Stetson''s J (by Object and filter) where it is known.';
+COMMENT ON FUNCTION hven.association_new_fluxes(bigint, bigint, float8, bigint[]) IS
+'Makes the rows of the fluxes of a pass in its filter, but those of Objects that are known to have one.';
+
+
+CREATE OR REPLACE FUNCTION hven.association_sum_fluxes(first bigint, last bigint, processed float8, scores real[])
+RETURNS void
+LANGUAGE plpgsql
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+DECLARE
+    known bigint[];
+BEGIN
+    -- Not an upsert: that locks each row before it writes it.
+    WITH updated AS (
+        UPDATE :catalogue.object_flux f
+        SET stetson_j = nullif(scores[d.number], 'NaN'), dia_sources = f.dia_sources + 1,
+            min_flux = least(f.min_flux, d.psf_flux), max_flux = greatest(f.max_flux, d.psf_flux),
+            amplitude = (greatest(f.max_flux, d.psf_flux) - least(f.min_flux, d.psf_flux)) / 2,
+            first_tai = least(f.first_tai, d.midpoint_tai), last_tai = greatest(f.last_tai, d.midpoint_tai),
+            (dia_flux_origin, sum_weight, sum_weight_flux, sum_weight_flux2, sum_flux, sum_flux2,
+             mean_dia_flux, mean_dia_flux_err, variance, chi2) = (
+                SELECT s.*, a.*
+                FROM (SELECT x.origin, coalesce(f.sum_weight, 0) + x.weight AS w,
+                             coalesce(f.sum_weight_flux, 0) + x.weight * x.flux AS wf,
+                             coalesce(f.sum_weight_flux2, 0) + x.weight * x.flux * x.flux AS wf2,
+                             coalesce(f.sum_flux, 0) + x.flux AS f, coalesce(f.sum_flux2, 0) + x.flux * x.flux AS f2
+                      FROM (SELECT coalesce(f.dia_flux_origin, d.psf_flux) AS origin, 1 / d.psf_flux_err::float8 ^ 2 AS weight,
+                                   d.psf_flux::float8 - coalesce(f.dia_flux_origin, d.psf_flux) AS flux
+                            OFFSET 0) x OFFSET 0) s
+                CROSS JOIN LATERAL hven.flux_summary(f.dia_sources + 1, s.origin, s.w, s.wf, s.wf2, s.f, s.f2) a)
+        FROM (SELECT x.object_id, x.filter_id, x.midpoint_tai, x.psf_flux, x.psf_flux_err,
+                     row_number() OVER (ORDER BY x.dia_source_id)::integer AS number
+              FROM :catalogue.dia_source x
+              WHERE x.dia_source_id BETWEEN first AND last AND x.time_processed = processed
+                AND x.object_id IS NOT NULL AND x.psf_flux IS NOT NULL AND x.psf_flux_err > 0) d
+        WHERE f.object_id = d.object_id AND f.filter_id = d.filter_id
+        RETURNING f.object_id
+    )
+    SELECT array_agg(object_id) INTO known FROM updated;
+    PERFORM hven.association_new_fluxes(first, last, processed, known);
+END
+$$;
+
+COMMENT ON FUNCTION hven.association_sum_fluxes(bigint, bigint, float8, real[]) IS
+'Adds the fluxes of a pass to the sums and statistics of their Objects in its filter, with Stetson''s J in the order of association_fluxes, NaN where it is unknown.';
 
 
 CREATE OR REPLACE FUNCTION hven.association_variability(
-    object_ids bigint[], filters bigint[], tai float8[], fluxes real[], errors real[], welch_stetson_i real[], pair_counts integer[])
+    object_ids bigint[], points bytea, welch_stetson_i real[], pair_counts integer[])
 RETURNS void
 LANGUAGE plpgsql
 SET enable_seqscan = off
@@ -221,15 +252,14 @@ AS $$
 BEGIN
     UPDATE :catalogue.object_variability v
     SET welch_stetson_i = CASE WHEN n.pairs > 0 THEN n.i END, pairs = nullif(n.pairs, 0),
-        points = v.points || hven.point(n.tai, n.flux, n.err, n.filter_id::smallint)
-    FROM unnest(object_ids, filters, tai, fluxes, errors, association_variability.welch_stetson_i, pair_counts)
-         AS n (object_id, filter_id, tai, flux, err, i, pairs)
+        points = v.points || substr(association_variability.points, 18 * n.number::integer - 17, 18)
+    FROM unnest(object_ids, association_variability.welch_stetson_i, pair_counts) WITH ORDINALITY AS n (object_id, i, pairs, number)
     WHERE v.object_id = n.object_id;
 END
 $$;
 
-COMMENT ON FUNCTION hven.association_variability(bigint[], bigint[], float8[], real[], real[], real[], integer[]) IS
-'Adds a flux to the light curve that is kept with each of some Objects, with Welch and Stetson''s I; 0 pairs where it is unknown.';
+COMMENT ON FUNCTION hven.association_variability(bigint[], bytea, real[], integer[]) IS
+'Adds a point to the light curve that is kept with each of some Objects, with Welch and Stetson''s I; 0 pairs where it is unknown.';
 
 
 CREATE OR REPLACE FUNCTION hven.association_close(
