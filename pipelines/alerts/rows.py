@@ -89,7 +89,7 @@ def gather(connection: Connection, alerts: Sequence[Row]) -> list[AlertRows]:
 
 
 def past_of(visit: int) -> dict[str, int]:
-    """Return which measurements the history of an Alert may hold, for a Visit with the bits of its release before it."""
+    """Return which measurements the history of an Alert may hold; the Visit has the bits of its release before it."""
     first = visit << BELOW_VISIT
     return {"since": first - (MOST_NIGHTS << BELOW_NIGHT), "first": first, "most": MOST_HISTORY}
 
