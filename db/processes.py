@@ -5,9 +5,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from db.settings import BINARIES, server_user
+from db.settings import BINARIES, server_user, uses_existing_server
 
 GRACE = 2.0  # seconds that an orphaned backend has to leave by itself
 
@@ -93,3 +94,11 @@ def _signal(pids: list[int], number: signal.Signals) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             continue
+
+
+def slow_down(pid: int, nice: int) -> None:
+    """Let others go first where they and a process of a private server want the same processor."""
+    if not uses_existing_server():
+        with suppress(OSError):  # ended already, or not ours to slow down
+            if os.getpriority(os.PRIO_PROCESS, pid) < nice:
+                os.setpriority(os.PRIO_PROCESS, pid, nice)

@@ -1,4 +1,4 @@
-"""The watchdog: it enforces from outside the limits that a user's own SET undoes.
+"""The watchdog: it enforces from outside the limits that a user's own SET undoes, and lets nights go first.
 
 One process a private server, which `hven up` starts and `hven down` ends. Who holds the lock on its pid file is
 the watchdog: a number alone may be another process's by now.
@@ -23,11 +23,12 @@ from db.cluster import Cluster
 from db.connect import HUB, connect
 from db.databases import ROOT
 from db.errors import HvenError
-from db.processes import postmaster
+from db.processes import postmaster, slow_down
 from db.queries import queries
 from db.settings import uses_existing_server
 
 PERIOD = 5.0  # seconds between looks
+NICE = 10  # of the processes that serve people's sessions
 PATIENCE = 10.0  # seconds that the watchdog has to leave
 LIMITS = {
     "statement": "statement_timeout",
@@ -67,6 +68,14 @@ def end_overlong(session: connection) -> list[Ended]:
         return [Ended(*row) for row in cursor]
 
 
+def let_nights_go_first(session: connection) -> None:
+    """Slow down the server's processes that serve readers and Level 3 users, and neither workers nor the staff."""
+    with session, session.cursor() as cursor:
+        cursor.execute(queries("users")["people"])
+        for (pid,) in cursor:
+            slow_down(pid, NICE)
+
+
 def watch(say: Callable[[str], None], period: float = PERIOD) -> None:
     """Look every `period` seconds, for as long as the server lives."""
     with (Cluster().home / "watchdog.pid").open("a+") as file:
@@ -82,6 +91,7 @@ def watch(say: Callable[[str], None], period: float = PERIOD) -> None:
                     while True:
                         for ended in end_overlong(session):
                             say(describe(ended))
+                        let_nights_go_first(session)
                         _sweep_for(period, sweeper, say)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if uses_existing_server():

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from psycopg2.extensions import connection
 
 from db import queue
 from db.connect import connect
+from db.processes import slow_down
 from db.queue import Fenced, Job
 from db.settings import hven_home, uses_existing_server
 from federation.errors import Level3Error
@@ -170,7 +171,7 @@ def _guard(session: connection, job: Job, pid: int, lane: Lane, said: list[str])
                     cursor.execute(queries("lanes")["processes"], {"pid": pid})
                     processes = [one for (one,) in cursor]
                     for one in processes:
-                        _yield_to_nights(one)
+                        slow_down(one, NICE)
                     if cancelled is None and (over := _over(now - began, sum(map(_memory, processes)), lane)):
                         said.append(over)
                         cancelled = now
@@ -192,13 +193,6 @@ def _guard(session: connection, job: Job, pid: int, lane: Lane, said: list[str])
     finally:
         ended.set()
         thread.join()
-
-
-def _yield_to_nights(pid: int) -> None:
-    """Let the night's processes go first where they and a lane's want the same processor."""
-    if not uses_existing_server():
-        with suppress(OSError):  # ended already, or not ours to slow down
-            os.setpriority(os.PRIO_PROCESS, pid, NICE)
 
 
 def _over(seconds: float, memory: int, lane: Lane) -> str | None:

@@ -51,3 +51,9 @@ SELECT DISTINCT datname FROM pg_db_role_setting
 JOIN pg_database ON pg_database.oid = setdatabase
 JOIN pg_auth_members ON member = setrole AND roleid::regrole::text = 'hven_level3'
 WHERE datallowconn
+
+-- people: the server's processes that serve readers and Level 3 users, parallel ones too
+SELECT pid FROM pg_stat_activity JOIN pg_roles ON pg_roles.oid = usesysid
+WHERE NOT rolsuper AND (pg_has_role(usesysid, 'hven_public', 'MEMBER') OR pg_has_role(usesysid, 'hven_scientist', 'MEMBER'))
+  AND NOT (pg_has_role(usesysid, 'hven_worker', 'MEMBER') OR pg_has_role(usesysid, 'hven_release_admin', 'MEMBER')
+           OR pg_has_role(usesysid, 'hven_operator', 'MEMBER'))

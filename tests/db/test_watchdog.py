@@ -115,6 +115,16 @@ def test_administrators_are_left_alone(limits):
         assert look(0.5) == []
 
 
+def test_people_yield_to_a_night_and_workers_do_not(sophie, hub):
+    sophie.cursor().execute("SELECT 1")
+    users.add("tyge", "worker", PASSWORD)
+    with closing(psycopg2.connect(dsn("level1_a", "tyge"), password=PASSWORD)) as worker, closing(connect(hub)) as own:
+        watchdog.let_nights_go_first(own)
+        pids = [one.info.backend_pid for one in (sophie, worker, own)]
+        assert [os.getpriority(os.PRIO_PROCESS, pid) - os.nice(0) for pid in pids] == [watchdog.NICE, 0, 0]
+    users.drop("tyge")
+
+
 def test_an_operator_may_watch(sophie):
     users.add("peder", "operator", PASSWORD)
     sophie.cursor().execute("SELECT 1")
