@@ -38,6 +38,25 @@ COMMENT ON FUNCTION hven.drop_indexes(text) IS
 'Takes the indexes off the partitions of a table of measurements, their definitions stay with the parent; returns how many.';
 
 
+CREATE OR REPLACE FUNCTION hven.order_partition(parent text, number integer)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET maintenance_work_mem = '1GB'
+AS $$
+DECLARE
+    part CONSTANT text := parent || '_' || to_char(number, 'FM00');
+BEGIN
+    EXECUTE format('CREATE INDEX bulk_order ON :catalogue.%I (healpix29)', part);
+    EXECUTE format('CLUSTER :catalogue.%I USING bulk_order', part);
+    DROP INDEX :catalogue.bulk_order;
+END
+$$;
+
+COMMENT ON FUNCTION hven.order_partition(text, integer) IS
+'Puts one partition of a table of measurements, 0 to 11, into the order of the sky, so that tiles, and Objects in them, lie together.';
+
+
 CREATE OR REPLACE FUNCTION hven.index_partition(parent text, number integer)
 RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
@@ -50,9 +69,6 @@ DECLARE
     one record;
     names text[] := '{}';
 BEGIN
-    EXECUTE format('CREATE INDEX bulk_order ON :catalogue.%I (healpix29)', part);
-    EXECUTE format('CLUSTER :catalogue.%I USING bulk_order', part);
-    DROP INDEX :catalogue.bulk_order;
     FOR one IN
         SELECT i.indexrelid::regclass AS index, c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition,
                pg_get_constraintdef(k.oid) AS key
@@ -74,10 +90,10 @@ BEGIN
     FOR i IN 1..cardinality(names) BY 2 LOOP  -- last, for it holds up the other partitions
         EXECUTE format('ALTER INDEX %s ATTACH PARTITION :catalogue.%I', names[i], names[i + 1]);
     END LOOP;
-    EXECUTE format('ANALYZE :catalogue.%I', part);
+    EXECUTE format('ANALYZE :catalogue.%I (object_id, filter_id)', part);  -- what is asked before it is frozen, which analyses all
     RETURN (SELECT reltuples::bigint FROM pg_class WHERE oid = (':catalogue.' || quote_ident(part))::regclass);
 END
 $$;
 
 COMMENT ON FUNCTION hven.index_partition(text, integer) IS
-'Puts one partition of a table of measurements, 0 to 11, into the order of the sky, so that tiles, and Objects in them, lie together, and builds the indexes that its parent asks for; returns about how many rows it has.';
+'Builds the indexes of one partition of a table of measurements, 0 to 11, that its parent asks for; returns about how many rows it has.';

@@ -139,5 +139,17 @@ SELECT (SELECT count(*) FROM object) AS objects, (SELECT count(*) FROM source) A
 -- drop_indexes: let a table be loaded without indexes
 SELECT hven.drop_indexes(%(table)s)
 
--- index_partition: put a partition into the order of the sky, and index it
+-- open_sources: check what is staged of all Sources, and let it be read by place
+SELECT hven.open_sources()
+
+-- fill_sources: write the Sources of a partition, with their Objects, in the order of the sky
+SELECT hven.fill_sources(%(part)s, %(association)s)
+
+-- close_sources: clear what was staged of all Sources
+SELECT hven.close_sources()
+
+-- order_partition: put a partition into the order of the sky
+SELECT hven.order_partition(%(table)s, %(part)s)
+
+-- index_partition: index a partition
 SELECT hven.index_partition(%(table)s, %(part)s)

@@ -98,3 +98,27 @@ FROM pair AS p JOIN own_flux AS n USING (object_id)
 JOIN other_flux AS b ON b.object_id = p.other_object_id AND b.filter = n.filter
 WHERE p.rank = 1 AND p.back_rank = 1 AND n.flux > 0 AND b.flux > 0
 ORDER BY p.object_id, n.filter LIMIT 20000
+
+-- light_curves: how much the light curves of point-like Objects scatter, less what is common to an Exposure [mmag]
+WITH measured AS (
+    SELECT 'Source' AS kind, object_id, filter_id, exposure_id, -2.5 * log(psf_flux) AS m FROM source
+    WHERE psf_flux > 0 AND time_withdrawn IS NULL
+      AND NOT coalesce(psf_flux_flag OR centroid_flag OR pixel_flag_saturated_center OR pixel_flag_edge, false)
+    UNION ALL
+    SELECT 'ForcedSource', object_id, filter_id, exposure_id, -2.5 * log(psf_flux) FROM forced_source
+    WHERE psf_flux > 0 AND time_withdrawn IS NULL
+      AND NOT coalesce(psf_flux_flag OR pixel_flag_saturated OR pixel_flag_edge, false)
+), sample AS (  -- which a second site chooses too
+    SELECT object_id FROM object WHERE coalesce(extendedness, 0) < 0.5 AND time_withdrawn IS NULL
+    ORDER BY hashint8extended(object_id, 0) LIMIT 5000
+), star AS (
+    SELECT kind, object_id, filter_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY m) AS middle
+    FROM measured JOIN sample USING (object_id) GROUP BY 1, 2, 3 HAVING count(*) >= 5
+), zero AS (
+    SELECT kind, exposure_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY m - middle) AS zero
+    FROM measured JOIN star USING (kind, object_id, filter_id) GROUP BY 1, 2
+)
+SELECT kind, f.name AS filter, round((31.4 + middle)::numeric, 3)::float8 AS magnitude,
+       500 * (percentile_cont(0.84) WITHIN GROUP (ORDER BY m - zero) - percentile_cont(0.16) WITHIN GROUP (ORDER BY m - zero)) AS scatter_mmag
+FROM measured JOIN star USING (kind, object_id, filter_id) JOIN zero USING (kind, exposure_id) JOIN filter AS f USING (filter_id)
+GROUP BY kind, object_id, f.name, middle ORDER BY kind, object_id, f.name

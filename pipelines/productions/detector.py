@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.image import Exposure
+from pipelines.image import Exposure, Wcs
 from pipelines.instruments import Instrument
 from pipelines.productions import signature
 from pipelines.steps.acquire import read_raw
@@ -92,10 +92,7 @@ def calibrate_snaps(
     exposure, _ = scale_variance(exposure)
     found = detect(exposure, fwhm=guess_fwhm(exposure, params.fwhm))
     exposure, _ = fit_psf(exposure, found)
-    nominal = nominal_wcs(exposure.observation, camera)
-    known = reference(*nominal.sky(*centre(exposure.shape)), params.reference_radius_deg)
-    reach = POINTING_ARCSEC / camera.pixel_scale
-    guess = align(found["x"], found["y"], found["flux"], known, nominal, exposure.shape, reach)
+    guess = first_wcs(exposure, found, camera, params, reference)
     exposure = recalibrate(exposure.with_(wcs=guess), found, params, reference)
     apart = snaps[0].pixels.image - sum(snap.pixels.image for snap in snaps[1:])
     apart, _ = subtract_background(exposure.with_image(apart, "snaps: first minus second"))
@@ -129,9 +126,21 @@ def calibrate(
     exposure, _ = scale_variance(exposure)
     found = detect(exposure, fwhm=params.fwhm)
     exposure, _ = fit_psf(exposure, found)
-    boresight = exposure.observation.boresight
-    guess = solve_blind(found["x"], found["y"], found["flux"], exposure.shape, camera.pixel_scale, boresight)
+    guess = first_wcs(exposure, found, camera, params, reference)
     return recalibrate(exposure.with_(wcs=guess), found, params, reference), found
+
+
+def first_wcs(
+    exposure: Exposure, found: np.ndarray, camera: Instrument, params: DetectorParams, reference: Lookup
+) -> Wcs:
+    """Return a WCS that is nearly right: the header's, shifted to the stars; of coarse pixels, one solved blindly."""
+    if camera.pixel_scale > FINE_PIXELS:
+        boresight = exposure.observation.boresight
+        return solve_blind(found["x"], found["y"], found["flux"], exposure.shape, camera.pixel_scale, boresight)
+    nominal = nominal_wcs(exposure.observation, camera)
+    known = reference(*nominal.sky(*centre(exposure.shape)), params.reference_radius_deg)
+    reach = POINTING_ARCSEC / camera.pixel_scale
+    return align(found["x"], found["y"], found["flux"], known, nominal, exposure.shape, reach)
 
 
 def recalibrate(

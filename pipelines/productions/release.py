@@ -2,8 +2,8 @@
 
 The phases, each job a function of this module or of `release_sky`: `release_calibrate` each detector of each Visit →
 `release_patches`, the plan of all that follows → `release_coadd` and `release_objects` each patch →
-`associate_sources` each Visit, `release_difference` each detector → `release_dia_objects`, all DiaSources at once →
-`release_forced` each detector → `release_finish`.
+`release_difference` each detector → `release_dia_objects`, all DiaSources at once → `release_forced` each detector →
+`release_index`, order, indexes and each Source's Object, partition by partition → `release_finish`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from pipelines.image.files import exposure_bytes
 from pipelines.instruments import instrument
 from pipelines.productions import synthesis
 from pipelines.productions.bootstrap import keep_calibrated
-from pipelines.productions.detector import DetectorParams, recalibrate, sources
+from pipelines.productions.detector import DetectorParams, first_wcs, recalibrate, sources
 from pipelines.productions.ingest import field_radius_arcsec
 from pipelines.productions.refcat import lookup
 from pipelines.productions.signature import Masters, remove_signature
@@ -34,8 +34,7 @@ from pipelines.steps.detect import detect
 from pipelines.steps.psf import fit_psf
 from pipelines.steps.snaps import combine_snaps, flag_cosmic_rays
 from pipelines.steps.subtract import SubtractParams
-from pipelines.steps.variance import scale_variance
-from pipelines.steps.wcs import nominal_wcs
+from pipelines.steps.variance import scale_variance, smooth_variance
 
 ATTEMPTS = 5
 MINI = range(48, 64)
@@ -208,12 +207,14 @@ def _sum_of_snaps(
 
 def _characterised(connection: Connection, exposure: Exposure, midpoint_tai: float, params: ReleaseParams):
     """Return the exposure with PSF, WCS and zeropoint, and its detections."""
+    camera, stars = instrument(params.instrument), lookup(connection, params.reference, midpoint_tai)
     exposure, _ = subtract_background(exposure)
+    if params.fwhm >= WELL_SAMPLED:  # else stars are as narrow as what smooths
+        exposure = exposure.with_(pixels=exposure.pixels.with_(variance=smooth_variance(exposure.pixels.variance)))
     exposure, _ = scale_variance(exposure)
     found = detect(exposure, fwhm=params.fwhm)
     exposure, _ = fit_psf(exposure, found)
-    guess = nominal_wcs(exposure.observation, instrument(params.instrument))
-    stars = lookup(connection, params.reference, midpoint_tai)
+    guess = first_wcs(exposure, found, camera, params.detector, stars)
     return recalibrate(exposure.with_(wcs=guess), found, params.detector, stars), found
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import RealDictCursor
+from psycopg2.extras import Json, RealDictCursor
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -182,18 +182,23 @@ def _forced(
 
 
 def loaded(connection: Connection, _store: FileStore, job: Job) -> None:
-    """Run the job `release_loaded`: all measurements are there."""
+    """Run the job `release_loaded`: all measurements are there, Sources as they were staged."""
     with connection, connection.cursor() as cursor:
         queue.fence(cursor, job)
+        cursor.execute(queries("build")["open_sources"])
         queue.finish(cursor, job)
 
 
 def index(connection: Connection, _store: FileStore, job: Job) -> None:
-    """Run the job `release_index`: one partition of one table gets its order and its indexes."""
+    """Run the job `release_index`: one partition of one table gets its order and its indexes; Sources come in here."""
     with connection, connection.cursor() as cursor:
+        association = Json(dict(settings(cursor, job).association))
         queue.fence(cursor, job)
+        first = "fill_sources" if job.parameters["table"] == "source" else "order_partition"
+        cursor.execute(queries("build")[first], job.parameters | {"association": association})
+        done = cursor.fetchone()[0] or {}
         cursor.execute(queries("build")["index_partition"], job.parameters)
-        queue.finish(cursor, job, {"rows": cursor.fetchone()[0]})
+        queue.finish(cursor, job, done | {"rows": cursor.fetchone()[0]})
 
 
 def finish(connection: Connection, _store: FileStore, job: Job) -> None:
@@ -201,6 +206,7 @@ def finish(connection: Connection, _store: FileStore, job: Job) -> None:
     with connection, connection.cursor() as cursor:
         params = settings(cursor, job)
         queue.fence(cursor, job)
+        cursor.execute(queries("build")["close_sources"])
         cursor.execute(queries("build")["mean_fluxes"])
         cursor.execute(queries("build")["measure"], {"release": params.release, "job_id": job.job_id})
         queue.finish(cursor, job)

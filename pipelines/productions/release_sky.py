@@ -29,7 +29,7 @@ from pipelines.steps.measure import SOURCE, force_photometry, measure_sources
 from pipelines.steps.patches import HEIGHT, OVERLAP, Patch, patch, patch_at, patches_touched
 
 ARCMIN = 60.0
-LEAST_OVERLAP = 200  # pixels, in both directions: fewer hold too few stars for a PSF
+LEAST_OVERLAP, LEAST_PART = 200, 0.5  # pixels both ways, or part of a patch: less holds too few stars for a PSF
 
 
 def plan_patches(connection: Connection, _store: FileStore, job: Job) -> None:
@@ -65,7 +65,8 @@ def _box(piece: Patch, scale: float, polygons: Iterable[np.ndarray]) -> tuple[in
     corners = np.concatenate([np.stack(wcs.pixel(*polygon.T), axis=-1) for polygon in polygons])
     low = np.clip(np.floor(corners.min(axis=0)), 0, (columns, rows)).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, (columns, rows)).astype(int)
-    if not np.isfinite(corners).all() or (high - low).min() < LEAST_OVERLAP:
+    least = min(LEAST_OVERLAP, LEAST_PART * min(rows, columns))  # coarse pixels hold more stars each
+    if not np.isfinite(corners).all() or (high - low).min() < least:
         return None
     return int(low[0]), int(high[0]), int(low[1]), int(high[1])
 
@@ -98,14 +99,6 @@ def _jobs(exposures: Sequence, touched: Mapping[int, Sequence[int]]) -> list[New
                       requires=[job.key for (where, _), job in coadds.items() if where == piece])
         for piece in sorted({piece for piece, _ in groups})
     }
-    visits = defaultdict(set)
-    for exposure_id, visit_id, *_ in exposures:
-        visits[visit_id].update(touched[exposure_id])
-    associate = [
-        NewJob("associate_sources", f"visit {visit} associate_sources", {"visit_id": visit}, max_attempts=ATTEMPTS,
-               requires=[objects[piece].key for piece in sorted(pieces)])
-        for visit, pieces in visits.items()
-    ]
     difference = [
         place_job("release_difference", visit_id, detector_id, filter_id=filter_id, patches=list(touched[exposure_id]),
                   requires=[coadds[piece, filter_id].key for piece in touched[exposure_id]])
@@ -115,14 +108,14 @@ def _jobs(exposures: Sequence, touched: Mapping[int, Sequence[int]]) -> list[New
                  requires=[job.key for job in (*difference, *objects.values())])
     forced = [place_job("release_forced", e[1], e[2], requires=[dia.key]) for e in exposures]
     loaded = NewJob("release_loaded", "loaded", max_attempts=ATTEMPTS,
-                    requires=[job.key for job in (*forced, *associate, dia)])
+                    requires=[job.key for job in (*forced, dia)])
     index = [
         NewJob("release_index", f"index {table} {part}", {"table": table, "part": part}, max_attempts=ATTEMPTS,
                requires=[loaded.key])
         for table in BULK for part in range(BASE_PIXELS)
     ]
     finish = NewJob("release_finish", "finish", max_attempts=ATTEMPTS, requires=[job.key for job in index])
-    return [*coadds.values(), *objects.values(), *associate, *difference, dia, *forced, loaded, *index, finish]
+    return [*coadds.values(), *objects.values(), *difference, dia, *forced, loaded, *index, finish]
 
 
 def make_coadds(connection: Connection, store: FileStore, job: Job) -> None:

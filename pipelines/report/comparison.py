@@ -1,6 +1,7 @@
 """Two releases side by side: schema, counts, the match of their Objects, and how those differ, as one HTML file."""
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,17 +25,24 @@ ASKED = ("matched", "shift", "completeness", "photometry", "separations", "magni
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two releases are to each other; `answers` by the names of the queries in `compare.sql`."""
+    """What two releases are to each other; `answers` by the names of the queries in `compare.sql`.
+
+    `curves` says how much each star's light curve scatters, by release.
+    """
 
     old: str
     new: str
     answers: Mapping[str, Answer]
     kept: bool
+    curves: Mapping[str, Answer]
 
     def page(self) -> str:
         """Return it as HTML."""
-        drawn = _figures(self.answers)
-        sections = [Section(name, answer, drawn.get(name, ""), name in drawn) for name, answer in self.answers.items()]
+        drawn = _figures(self.answers) | _scatter(self.curves)
+        sections = [
+            Section(name, answer, drawn.get(name, ""), name in drawn and name != "repeatability")
+            for name, answer in self.answers.items()
+        ]
         template = environment().get_template("comparison.html")
         return template.render(old=self.old, new=self.new, sections=sections, kept=self.kept, radius=RADIUS)
 
@@ -60,10 +68,12 @@ def compare(old: str, new: str) -> Comparison:
             cursor.execute(queries("compare")["place"])
             cursor.execute(queries("compare")["match"], {"radius": RADIUS})
             answers |= {name: ask(later, "compare", name) for name in ASKED}
+            curves = {side: ask(session, "compare", "light_curves") for side, session in ((old, earlier), (new, later))}
+            answers["repeatability"] = _repeatability(curves)
             kept = now.state in OPEN
             if kept:
                 cursor.execute(queries("compare")["keep"], {"release": before.release})
-    return Comparison(old, new, answers, kept)
+    return Comparison(old, new, answers, kept, curves)
 
 
 def _copy(source: Connection, target: Connection, table: str) -> None:
@@ -106,3 +116,31 @@ def _figures(answers: Mapping[str, Answer]) -> dict[str, str]:
         columns = (answers["magnitudes"].column(name) for name in ("magnitude", "difference_mmag", "filter"))
         drawn["magnitudes"] = figures.scatter(*columns, ("magnitude now", "now − before [mmag]"))
     return drawn
+
+
+def _repeatability(curves: Mapping[str, Answer]) -> Answer:
+    """Return the median scatter of light curves by magnitude, of each release's Sources and ForcedSources."""
+    binned = defaultdict(dict)
+    for side, answer in curves.items():
+        for kind, band, magnitude, scatter in answer.rows:
+            binned[band, int(np.floor(magnitude))].setdefault((side, kind), []).append(scatter)
+    series = sorted({one for found in binned.values() for one in found})
+    rows = [
+        (*place, *(value for one in series for value in (len(found.get(one, ())), _median(found.get(one)))))
+        for place, found in sorted(binned.items())
+    ]
+    columns = [name for side, kind in series for name in (f"{kind} light curves of {side}", f"{side} {kind} [mmag]")]
+    title = "Scatter of light curves by magnitude, the median star's"
+    return Answer(title, queries("compare")["light_curves"], ("filter", "magnitude", *columns), tuple(rows))
+
+
+def _median(values: list[float] | None) -> float | None:
+    return round(float(np.median(values)), 2) if values else None
+
+
+def _scatter(curves: Mapping[str, Answer]) -> dict[str, str]:
+    points = [(m, s, f"{kind}s of {side}") for side, one in curves.items() for kind, _, m, s in one.rows]
+    if not points:
+        return {}
+    magnitude, scatter, series = zip(*points, strict=True)
+    return {"repeatability": figures.scatter(magnitude, scatter, series, ("magnitude", "scatter [mmag]"))}

@@ -1,4 +1,4 @@
-"""A release's bulk build: Sources are staged, associated Visit by Visit, put into order, and indexed.
+"""A release's bulk build: Sources are staged, associated and written piece by piece of the sky, and indexed.
 
 The floor is a COPY of the same rows into one plain table, and the same indexes on it, as many at a time.
 """
@@ -63,21 +63,24 @@ def measure(sources: int) -> Measured:
             whole = rows | {"object_id": parents, "tile": (rows["healpix29"] >> 46).astype("i4")}
             plain += _timed(_load, session, "staging.plain", whole)
         cursor.execute("ANALYZE dr1.object")
-        cursor.execute("SELECT visit_id FROM dr1.visit ORDER BY 1")
-        names = cursor.fetchall()
         cursor.execute(DEFINED)
         floor = [re.sub(r"INDEX \S+ ON ONLY \S+", "INDEX ON staging.plain", text) for (text,) in cursor]
         session.commit()
-    associate = _timed(_side_by_side, "SELECT hven.associate_sources(%s)", names)
-    order = _timed(_side_by_side, "SELECT hven.index_partition('source', %s)", [(part,) for part in range(12)])
+    parts = [(part,) for part in range(12)]
+    associate = _timed(_side_by_side, "SELECT hven.open_sources()", [()])
+    associate += _timed(_side_by_side, "SELECT hven.fill_sources(%s)", parts)
+    index = _timed(_side_by_side, "SELECT hven.index_partition('source', %s)", parts)
+    index += _timed(_side_by_side, "SELECT hven.close_sources()", [()])
     indexes = _timed(_side_by_side, "%s", floor)
     results = [
-        Result("COPY, association, order and indexes", stage + associate + order, "s", "COPY and indexes",
+        Result("COPY, association, order and indexes", stage + associate + index, "s", "COPY and indexes",
                plain + indexes, 2.0, higher_is_better=False),
         Result("staged by COPY", stage, "s", "COPY into a plain table", plain),
-        Result("associated", associate, "s"), Result("ordered and indexed", order, "s", "indexes", indexes),
+        Result("associated and written in order", associate, "s"),
+        Result("indexed", index, "s", "indexes", indexes),
     ]  # fmt: skip
-    return Measured({"sources": sources, "objects": sources // EPOCHS, "visits": len(names)}, results)
+    visits = EPOCHS * -(-sources // EPOCHS // PER_VISIT)
+    return Measured({"sources": sources, "objects": sources // EPOCHS, "visits": visits}, results)
 
 
 def _objects(number: int) -> dict:
@@ -142,15 +145,17 @@ def _load(session, table: str, rows: dict) -> None:
 
 
 def _side_by_side(query: str, values: list) -> None:
-    """Run statements in as many connections as there are workers."""
-    def run(mine: list) -> None:
+    """Run statements in as many connections as there are workers, each the next that is left."""
+    left = iter(values)
+
+    def run(_worker: int) -> None:
         with closing(connect(DATABASE)) as session, session.cursor() as cursor:
-            for one in mine:
+            for one in left:
                 cursor.execute(*((one,) if query == "%s" else (query, one)))
                 session.commit()
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(run, [values[worker::WORKERS] for worker in range(WORKERS)]))
+        list(pool.map(run, range(WORKERS)))
 
 
 def _timed(function, *arguments) -> float:

@@ -44,6 +44,8 @@ def test_what_was_indexed_before_is_indexed_afterwards(session):
     assert (len(before), len(bare)) == (5 * 13, 5)
     assert {is_valid for _, is_valid, *_ in bare} == {False}
     ask(session, ROWS, 2000)
+    for part in range(12):
+        ask(session, "SELECT hven.order_partition('forced_source', %s)", part)
     found = sum(ask(session, "SELECT hven.index_partition('forced_source', %s)", part)[0][0] for part in range(12))
     assert found == 2000
     assert ask(session, INDEXES) == before
