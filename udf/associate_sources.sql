@@ -62,14 +62,11 @@ DECLARE
     last CONSTANT bigint := hven.last_measurement_id(ids[1] >> 57, visit);
 BEGIN
     -- What an earlier attempt at these detectors left is withdrawn; what comes with the same id is overwritten.
-    -- While a release is loaded in bulk, without indexes, there are no earlier attempts.
-    IF (SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = ':catalogue.source'::regclass) THEN
-        DELETE FROM :catalogue.source s USING unnest(ids) i
-        WHERE s.source_id = i AND s.visit_id = visit AND s.source_id BETWEEN first AND last;
-        UPDATE :catalogue.source s SET time_withdrawn = now_tai
-        WHERE s.visit_id = visit AND s.source_id BETWEEN first AND last AND s.time_withdrawn IS NULL
-          AND s.detector_id IN (SELECT x.detector_id FROM staging.source x WHERE x.visit_id = visit);
-    END IF;
+    DELETE FROM :catalogue.source s USING unnest(ids) i
+    WHERE s.source_id = i AND s.visit_id = visit AND s.source_id BETWEEN first AND last;
+    UPDATE :catalogue.source s SET time_withdrawn = now_tai
+    WHERE s.visit_id = visit AND s.source_id BETWEEN first AND last AND s.time_withdrawn IS NULL
+      AND s.detector_id IN (SELECT x.detector_id FROM staging.source x WHERE x.visit_id = visit);
     EXECUTE format('
         INSERT INTO :catalogue.source (%s, object_id, moving_object_id, time_processed %s)
         SELECT s.%s, nullif(m.object_id, 0), nullif(m.moving_object_id, 0), $2 %s

@@ -192,10 +192,12 @@ def loaded(connection: Connection, _store: FileStore, job: Job) -> None:
 def index(connection: Connection, _store: FileStore, job: Job) -> None:
     """Run the job `release_index`: one partition of one table gets its order and its indexes; Sources come in here."""
     with connection, connection.cursor() as cursor:
-        association = Json(dict(settings(cursor, job).association))
         queue.fence(cursor, job)
-        first = "fill_sources" if job.parameters["table"] == "source" else "order_partition"
-        cursor.execute(queries("build")[first], job.parameters | {"association": association})
+        if job.parameters["table"] == "source":
+            association = Json(dict(settings(cursor, job).association))
+            cursor.execute(queries("build")["fill_sources"], job.parameters | {"association": association})
+        else:
+            cursor.execute(queries("build")["order_partition"], job.parameters)
         done = cursor.fetchone()[0] or {}
         cursor.execute(queries("build")["index_partition"], job.parameters)
         queue.finish(cursor, job, done | {"rows": cursor.fetchone()[0]})

@@ -1,13 +1,17 @@
 """A release's bulk build: Sources are staged, associated and written piece by piece of the sky, and indexed.
 
-The floor is a COPY of the same rows into one plain table, and the same indexes on it, as many at a time.
+The floor is a COPY of the same rows into one plain table, and the same indexes on it, as many at a time. Beside it,
+how much more detectors two processes bring from raw Snaps to DiaSources than one.
 """
 
+import multiprocessing
 import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from psycopg2.extras import Json
@@ -20,6 +24,8 @@ from db.load import load
 from db.queue import Production
 from db.release import clone
 from migrations.upgrade import create, upgrade
+from pipelines.instruments import instrument
+from pipelines.productions import standard
 from pipelines.productions.rows import healpix29, object_rows
 from pipelines.simulate.places import scattered
 from tests.benchmarks import Measured, Result
@@ -30,6 +36,9 @@ DATABASE, NUMBER = "dr1", 1
 EPOCHS, PER_VISIT = 10, 20_000
 CENTRE, RADIUS_DEG = (45.0, 0.0), 4.0  # where four base pixels meet
 WORKERS = 2
+CAMERA, RUNS = "simcam_1k", 4
+"""Of the pixel phases: the camera, and how many detectors each process does."""
+PIXELS_FROM = 1_000_000  # Sources, from which pixels are measured too
 ERR = 0.05  # arcsec
 NIGHT = 9000
 BY = np.dtype([(name, "f8") for name in ("ra", "dec")] + [
@@ -78,6 +87,7 @@ def measure(sources: int) -> Measured:
         Result("staged by COPY", stage, "s", "COPY into a plain table", plain),
         Result("associated and written in order", associate, "s"),
         Result("indexed", index, "s", "indexes", indexes),
+        *(pixels() if sources >= PIXELS_FROM else ()),
     ]  # fmt: skip
     visits = EPOCHS * -(-sources // EPOCHS // PER_VISIT)
     return Measured({"sources": sources, "objects": sources // EPOCHS, "visits": visits}, results)
@@ -162,3 +172,40 @@ def _timed(function, *arguments) -> float:
     begin = time.perf_counter()
     function(*arguments)
     return time.perf_counter() - begin
+
+
+def pixels() -> list[Result]:
+    """Measure how many detectors one process, and as many as there are workers, bring from Snaps to DiaSources."""
+    with TemporaryDirectory(prefix="hven-release-") as made:
+        child = multiprocessing.get_context("spawn").Process(target=_simulate, args=(Path(made),))
+        child.start()
+        child.join()
+        one, all_ = (_rate(Path(made), workers) for workers in (1, WORKERS))
+    return [Result(f"pixel phases, {WORKERS} workers", all_, "detectors/s", "1 worker", one, 1.6)]
+
+
+def _simulate(folder: Path) -> None:
+    standard.save(standard.simulate(folder, instrument(CAMERA), 1), folder / "given")
+
+
+def _rate(folder: Path, workers: int) -> float:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, _begin, (folder, context.Barrier(workers))) as pool:
+        pool.map(_wait, range(workers), chunksize=1)
+        begin = time.perf_counter()
+        pool.map(_process, [folder] * RUNS * workers, chunksize=1)
+        return RUNS * workers / (time.perf_counter() - begin)
+
+
+def _begin(folder: Path, barrier) -> None:
+    """Compile what has to be, in every process, before the time is taken."""
+    _process(folder)
+    barrier.wait()
+
+
+def _wait(_number: int) -> None:
+    """Return when a process has begun, which all do together."""
+
+
+def _process(folder: Path) -> None:
+    standard.process(standard.load(folder / "given"), instrument(CAMERA))

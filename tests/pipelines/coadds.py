@@ -1,0 +1,80 @@
+"""What a release's own deep coadds are worth: depth, size of the PSF, and fluxes beside their inputs."""
+
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from db.connect import connect
+from pipelines.image import read_exposure
+from pipelines.steps.detect import detect
+from pipelines.steps.measure import force_photometry
+from pipelines.steps.psf import centre, fit_psf
+
+BLANK, CLEAR = 4000, 15  # places tried; pixels to the next detection
+DEEP = "SELECT coadd_id, filter_id, inputs, sha256 FROM coadd JOIN queue.file USING (file_id) WHERE kind = 'deep'"
+INPUTS = """SELECT f.sha256 FROM coadd_input AS i JOIN exposure USING (exposure_id) JOIN queue.file AS f USING (file_id)
+            WHERE i.coadd_id = %s ORDER BY 1"""
+FLUXES = """
+SELECT f.coadd_flux / (SELECT sum(s.psf_flux / s.psf_flux_err ^ 2) / sum(1 / s.psf_flux_err ^ 2) FROM forced_source AS s
+                       WHERE s.object_id = f.object_id AND s.filter_id = f.filter_id AND NOT s.psf_flux_flag
+                         AND NOT coalesce(s.pixel_flag_saturated OR s.pixel_flag_edge, false))
+FROM object_flux AS f JOIN object AS o USING (object_id)
+WHERE f.filter_id = %s AND f.coadd_flux > 200 * f.coadd_flux_err AND o.extendedness < 0.5 AND f.coadd_flux < 5e5
+"""
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Of one deep coadd, as ratios to what is expected: noise of a PSF flux on blank sky, PSF's FWHM, stars' fluxes."""
+
+    inputs: int
+    noise: float
+    noise_err: float
+    fwhm: float
+    flux: float
+    flux_err: float
+
+
+def _blank_noise(image, ra, dec):
+    """Robust scatter of PSF fluxes at places, and how many there are."""
+    flux, _ = force_photometry(image, ra, dec)
+    good = flux["psf_flux"][~flux["psf_flux_flag"]]
+    return 0.7413 * np.subtract(*np.percentile(good, (75, 25))), good.size
+
+
+def worth(name, store, fwhm=4.0):
+    """Measure every deep coadd of a release; return one Worth each."""
+    found = []
+    with closing(connect(name)) as session, session.cursor() as cursor:
+        cursor.execute(DEEP)
+        for coadd_id, filter_id, number, sha256 in cursor.fetchall():
+            deep = read_exposure(store.get(bytes(sha256)))
+            cursor.execute(INPUTS, [coadd_id])
+            inputs = [read_exposure(store.get(bytes(one))) for (one,) in cursor.fetchall()]
+            detected = detect(deep, fwhm=fwhm, threshold=4.0)
+            height, width = deep.shape
+            x, y = np.random.default_rng(1).uniform(20, (width - 20, height - 20), (BLANK, 2)).T
+            taken = cKDTree(np.stack([detected["x"], detected["y"]], axis=1))
+            clear = taken.query(np.stack([x, y], axis=1))[0] > CLEAR
+            ra, dec = deep.wcs.sky(x[clear], y[clear])
+            inside = np.all([_covers(one, ra, dec) for one in inputs], axis=0)
+            ra, dec = ra[inside], dec[inside]
+            noise, places = _blank_noise(deep, ra, dec)
+            single = np.array([_blank_noise(one, ra, dec)[0] for one in inputs])
+            again, _ = fit_psf(deep.with_(psf=None), detected)
+            middle = centre(deep.shape)
+            cursor.execute(FLUXES, [filter_id])
+            ratio = np.array([float(one) for (one,) in cursor.fetchall() if one])
+            spread = 0.7413 * np.subtract(*np.percentile(ratio, (75, 25))) / np.sqrt(ratio.size)
+            found.append(Worth(
+                number, float(noise * np.sqrt(np.sum(single**-2))), float(1.17 / np.sqrt(places)),
+                float(deep.psf.fwhm(*middle) / again.psf.fwhm(*middle)), float(np.median(ratio)), float(1.25 * spread),
+            ))  # fmt: skip
+    return found
+
+
+def _covers(image, ra, dec):
+    x, y = image.wcs.pixel(ra, dec)
+    return (x > 20) & (y > 20) & (x < image.shape[1] - 20) & (y < image.shape[0] - 20)
