@@ -30,17 +30,26 @@ COMMENT ON FUNCTION hven.harmonic_periods(float8[], integer[], float8[], float8[
 'Best periods [d] of a light curve by a Fourier series of some harmonics in each filter, and the share of chi squared that each explains. Times [d], filters, fluxes and errors of one unit, one of each for each measurement; 3 harmonics suit RR Lyrae, whose periods lie between 0.2 and 1 d.';
 
 
+CREATE OR REPLACE FUNCTION hven.light_curve_arrays(object_id bigint)
+RETURNS TABLE (tai float8[], filters integer[], fluxes float8[], errors float8[])
+LANGUAGE sql STABLE ROWS 1
+AS $$
+    SELECT array_agg(l.midpoint_tai), array_agg(l.filter_id::integer), array_agg(l.psf_flux::float8), array_agg(l.psf_flux_err::float8)
+    FROM (SELECT DISTINCT ON (c.midpoint_tai, c.filter_id) c.* FROM hven.light_curve($1) c
+          WHERE c.psf_flux_err > 0 AND c.psf_flux IS NOT NULL ORDER BY c.midpoint_tai, c.filter_id, c.kind) l
+$$;
+
+COMMENT ON FUNCTION hven.light_curve_arrays(bigint) IS
+'An Object''s light curve on difference images as arrays, one measurement of each time and filter: TAI [MJD], filters, fluxes and errors [nJy]; NULL where there is none.';
+
+
 CREATE OR REPLACE FUNCTION hven.harmonic_periods(
     object_id bigint, min_period float8 DEFAULT 0.2, max_period float8 DEFAULT 1, harmonics integer DEFAULT 3, peak_count integer DEFAULT 3)
 RETURNS TABLE (period float8, power float8)
 LANGUAGE sql STABLE ROWS 3
 AS $$
-    SELECT p.* FROM (
-        SELECT array_agg(l.midpoint_tai) AS tai, array_agg(l.filter_id::integer) AS filters, array_agg(l.psf_flux::float8) AS fluxes,
-               array_agg(l.psf_flux_err::float8) AS errors
-        FROM (SELECT DISTINCT ON (c.midpoint_tai, c.filter_id) c.* FROM hven.light_curve($1) c
-              WHERE c.psf_flux_err > 0 AND c.psf_flux IS NOT NULL ORDER BY c.midpoint_tai, c.filter_id, c.kind) l
-    ) a CROSS JOIN LATERAL hven.harmonic_periods(a.tai, a.filters, a.fluxes, a.errors, $2, $3, $4, $5) p
+    SELECT p.* FROM hven.light_curve_arrays($1) a
+    CROSS JOIN LATERAL hven.harmonic_periods(a.tai, a.filters, a.fluxes, a.errors, $2, $3, $4, $5) p
 $$;
 
 COMMENT ON FUNCTION hven.harmonic_periods(bigint, float8, float8, integer, integer) IS

@@ -93,5 +93,10 @@ def test_the_period_of_a_light_curve_given_as_arrays(connection):
         period, power = cursor.fetchone()
         assert period == pytest.approx(0.61, rel=1e-4)
         assert power > 0.97
-        cursor.execute("SELECT * FROM hven.harmonic_periods((SELECT min(object_id) FROM object))")
-        assert cursor.fetchall() == []
+        cursor.execute("SELECT period, criterion FROM hven.pulsation_periods(%s, %s, %s, %s)", values)
+        period, criterion = cursor.fetchone()
+        assert period == pytest.approx(0.61, rel=1e-4)
+        assert criterion < -100
+        for name in ("harmonic_periods", "pulsation_periods"):
+            cursor.execute(f"SELECT * FROM hven.{name}((SELECT min(object_id) FROM object))")
+            assert cursor.fetchall() == []
