@@ -70,7 +70,8 @@ class Plan:
 
 
 SIZES = {
-    "full": Plan("simcam", 40), "short": Plan("simcam", 12), "small": Plan("simcam_1k", 12),
+    "full": Plan("simcam", 40), "calm": Plan("simcam", 40, nights=(False,)),
+    "disturbed": Plan("simcam", 40, nights=(True,)), "short": Plan("simcam", 12), "small": Plan("simcam_1k", 12),
     "tiny": Plan("simcam_512", 4, 6.0, (True,)),
 }
 
@@ -114,8 +115,8 @@ def draw(plan: Plan, camera: Instrument, folder: Path) -> list[tuple[float, Path
     """Draw all frames, for a night that begins when they will be there; return when each is read out (UNIX time)."""
     began = time.time()
     _write(camera, plan, _tai(began), folder / "rehearsal", 0)
-    # Two processes draw; masters and templates take about as long as ten Visits.
-    start = time.time() + 1.5 * (time.time() - began) * (10 + plan.visits) / 2 + 30
+    # Masters and templates take about as long as ten Visits; two processes are less than twice as fast as one.
+    start = time.time() + 1.5 * (time.time() - began) * (10 + plan.visits) + 30
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         prepared = pool.apply_async(_write_field, (camera, plan, _tai(start), folder))
         work = [pool.apply_async(_write, (camera, plan, _tai(start), folder, n)) for n in range(plan.visits)]
