@@ -17,6 +17,7 @@ from db.files import FileStore
 from db.queries import queries
 from db.queue import NewJob
 from db.site import read_order
+from pipelines import sdqa
 from pipelines.alerts.sender import Sender
 from pipelines.instruments import Instrument, instrument
 from pipelines.pool import PoolParams, running
@@ -139,6 +140,8 @@ def _take_in(connection: Connection, night: Night, path: Path, jobs: Callable) -
         return Frame(path, ingest(connection, night.store, path, night.camera, night.production_id, jobs=jobs))
     except (HvenError, FileNotFoundError) as error:
         connection.rollback()
+        with connection, connection.cursor() as cursor:
+            sdqa.tell_failure(cursor, None, path.name, str(error))
         return Frame(path, reason=str(error))
 
 

@@ -10,6 +10,7 @@ from psycopg2.extras import Json
 
 from db.queries import queries
 from pipelines.image import Exposure
+from pipelines.instruments import available, instrument
 
 PLANES = {"saturated": "SAT", "cosmic_ray": "CR", "bad": "BAD", "interpolated": "INTRP", "no_data": "NO_DATA",
           "streak": "STREAK", "suspect": "SUSPECT"}
@@ -29,7 +30,8 @@ def measure_detector(exposure: Exposure, found: np.ndarray, difference: Exposure
     }
     calibration = exposure.photo_calib
     values |= {"zeropoint": calibration.zeropoint,
-               "zeropoint_err": 2.5 / np.log(10) * calibration.err / calibration.nanojansky_per_count}
+               "zeropoint_err": 2.5 / np.log(10) * calibration.err / calibration.nanojansky_per_count,
+               "cloud_extinction": _clear(exposure) - calibration.zeropoint}
     return {f"detector.{name}": float(value) for name, value in values.items()}
 
 
@@ -58,9 +60,9 @@ def guarded(cursor: Cursor, visit_id: int, subject_id: int) -> Iterator[None]:
     cursor.execute("RELEASE SAVEPOINT sdqa")
 
 
-def tell_failure(cursor: Cursor, visit_id: int, subject_id: int, reason: str) -> None:
-    """Write down that the quality of something could not be assessed, and why."""
-    message = Json({"subject": subject_id, "reason": reason})
+def tell_failure(cursor: Cursor, visit_id: int | None, subject: int | str, reason: str) -> None:
+    """Write down that the quality of something could not be assessed, and why; a subject without rows has a name."""
+    message = Json({"subject": subject, "reason": reason})
     cursor.execute(queries("metrics")["tell_failure"], {"visit_id": visit_id, "message": message})
 
 
@@ -152,6 +154,13 @@ def _depth(exposure: Exposure, name: str) -> dict:
     """Return the AB magnitude of a point source at 5 sigma: its noise is that of the PSF's effective area."""
     noise = np.sqrt(np.median(exposure.pixels.variance) * _effective_area(exposure))
     return {name: ZERO_MAGNITUDE - 2.5 * np.log10(5 * noise * exposure.photo_calib.nanojansky_per_count)}
+
+
+def _clear(exposure: Exposure) -> float:
+    """Return the zeropoint that the exposure would have under a clear sky; NaN where its camera does not tell."""
+    seen = exposure.observation
+    known = instrument(seen.instrument).zeropoints if seen.instrument in available() else {}
+    return known.get(seen.band, np.nan) + 2.5 * np.log10(seen.exposure_seconds)
 
 
 def _area(exposure: Exposure) -> float:

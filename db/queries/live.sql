@@ -69,12 +69,16 @@ SET condition = CASE WHEN l.detectors > 0 THEN format('%%s of %%s detectors: %%s
 FROM lost AS l
 WHERE v.visit_id = %(visit_id)s AND (l.detectors > 0 OR v.condition IS NOT NULL)
 
--- overdue: let Visits whose frames don't come fail with that condition
-UPDATE visit
-SET state = 'failed',
-    condition = format('missing_frames: %%s of %%s raw exposures arrived', raw_arrived, snaps * detectors)
-WHERE state = 'arriving' AND shutter_close_tai < hven.tai_mjd(clock_timestamp()) - %(patience)s / 86400.0
-  AND (%(night)s::integer IS NULL OR night = %(night)s)
+-- overdue: let Visits whose frames don't come fail with that condition, and tell the control system
+WITH failed AS (
+    UPDATE visit
+    SET state = 'failed',
+        condition = format('missing_frames: %%s of %%s raw exposures arrived', raw_arrived, snaps * detectors)
+    WHERE state = 'arriving' AND shutter_close_tai < hven.tai_mjd(clock_timestamp()) - %(patience)s / 86400.0
+      AND (%(night)s::integer IS NULL OR night = %(night)s)
+    RETURNING visit_id, condition)
+INSERT INTO ocs_feedback (visit_id, topic, message)
+SELECT visit_id, 'assessment failed', jsonb_build_object('subject', visit_id, 'reason', condition) FROM failed
 RETURNING visit_id
 
 -- give_up: let Visits fail whose association died, with its reason

@@ -75,7 +75,8 @@ class Detector:
 class Instrument:
     """A camera on a telescope: detectors, header translation, bands and the reference catalogue to use.
 
-    `snaps` is the number of Snaps of a Visit.
+    `snaps` is the number of Snaps of a Visit; `zeropoints` are the AB magnitudes of one electron a second through a
+    clear sky, by band, as far as they are known.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Instrument:
     site: dict | None = None
     reference: dict | None = None
     snaps: int = 1
+    zeropoints: dict = field(default_factory=dict)
 
     def detector(self, number):
         """Return the detector of this number."""

@@ -220,11 +220,12 @@ def _moments(stamp, iterations=60):
     return xx + yy, (xx - yy) / (xx + yy), 2 * xy / (xx + yy)
 
 
-def repeatability(exposure: Exposure, truth: Truth, scene, *, least_snr=50.0, floor_mas=3.0) -> dict:
+def repeatability(exposure: Exposure, truth: Truth, scene, *, least_snr=500.0, floor_mas=3.0) -> dict:
     """Return scatter of bright stars' positions and fluxes about the truth, and the bounds for both.
 
-    WCS and zeropoint are the exposure's own. Isolated, unsaturated stars only; the bound of a position joins the
-    random motion of each body in each exposure, `floor_mas` per axis.
+    WCS and zeropoint are the exposure's own. Unsaturated stars only, whose neighbours within 3 FWHM have together less
+    light than half of the least error; the bound of a position joins the random motion of each body in each exposure,
+    `floor_mas` per axis.
 
     Returns
     -------
@@ -234,12 +235,12 @@ def repeatability(exposure: Exposure, truth: Truth, scene, *, least_snr=50.0, fl
     stars = truth.bodies[truth.bodies["kind"] == STAR_KIND]
     fwhm = truth.seeing.fwhm
     flux_info, place_info = bounds.information(fwhm, np.median(truth.variance))
-    bright = stars["flux"] * np.sqrt(flux_info) > least_snr
+    snr = stars["flux"] * np.sqrt(flux_info)
     crowd = cKDTree(np.column_stack([truth.bodies["x"], truth.bodies["y"]]))
-    use = np.flatnonzero(bright)
+    use = np.flatnonzero(snr > least_snr)
     neighbours = crowd.query_ball_point(np.column_stack([stars["x"], stars["y"]])[use], 3 * fwhm)
     together = np.array([truth.bodies["flux"][who].sum() for who in neighbours])
-    use = use[together < 1.005 * stars["flux"][use]] if use.size else use
+    use = use[together - stars["flux"][use] < 0.5 * stars["flux"][use] / least_snr] if use.size else use
     use = use[_clean(exposure.pixels.unusable, stars["x"][use], stars["y"][use], 3 * fwhm)]
     some = stars[use]
     fitted = fit_sources(exposure.pixels.image, weights(exposure.pixels), exposure.psf, some["x"], some["y"])

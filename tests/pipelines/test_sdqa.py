@@ -30,7 +30,7 @@ def images():
     new = scene.stars(rng, SIZE, 20, faintest=4000.0, brightest=1e5)
     science = scene.observe(np.append(stars, new), scene.Seeing(4.0), scene.wcs(SIZE), rng, SIZE)
     template = scene.observe(stars, scene.Seeing(3.2), scene.wcs(SIZE, dx=3.3, dy=-2.6), rng, SIZE, depth=DEPTH)
-    observation = science.observation.with_(boresight=(150.0, 2.0))
+    observation = science.observation.with_(boresight=(150.0, 2.0), instrument="simcam", exposure_seconds=4.53)
     science = science.with_(observation=observation, photo_calib=PhotoCalib.from_zeropoint(30.0, 0.003))
     (science, found), (template, _) = prepared(science, 4.0), prepared(template, 3.2)
     registered = warp(template, science.wcs, SIZE).with_(psf=template.psf)
@@ -69,6 +69,7 @@ def test_what_was_put_in_is_measured(images):
     assert values["detector.psf_fwhm"] == pytest.approx(true, rel=0.05)
     assert values["detector.pixel_scale"] == pytest.approx(scene.SCALE, rel=1e-3)
     assert values["detector.pointing_offset"] < 1
+    assert values["detector.cloud_extinction"] == pytest.approx(0, abs=0.01)
     assert values["detector.noise_ratio"] == pytest.approx(1, abs=0.1)
     assert values["detector.sky_noise"] == pytest.approx(np.sqrt(scene.SKY + scene.READ_NOISE**2), rel=0.1)
     assert values["detector.difference_noise_ratio"] == pytest.approx(1, abs=0.15)
