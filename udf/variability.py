@@ -84,11 +84,11 @@ def stetson_j(curves, only=None):
     object_ids, filters : ndarray of int64
     stetson_j : ndarray
     """
-    curves = curves if only is None else curves[curves.filters == only]
+    curves = curves if only is None else curves[np.flatnonzero(curves.filters == only)]  # faster than by a mask
     curves = curves[_by_filter(curves)]
     first = np.flatnonzero(_begins(curves.object_ids, curves.filters))
     size = np.diff(first, append=curves.tai.size)
-    deviation = _deviations(curves, first, size)
+    deviation = _deviations(curves)
     leads = _pairs(~_begins(curves.object_ids, curves.filters)[1:] & (np.diff(curves.tai) <= PAIRED))
     product = deviation**2 - 1
     product[:-1][leads] = deviation[:-1][leads] * deviation[1:][leads]
@@ -110,12 +110,9 @@ def welch_stetson_i(curves):
     welch_stetson_i : ndarray
     pairs : ndarray of int
     """
-    order = _by_filter(curves)
-    first = np.flatnonzero(_begins(curves.object_ids[order], curves.filters[order]))
-    deviation = np.empty(curves.tai.size)
-    deviation[order] = _deviations(curves[order], first, np.diff(first, append=order.size))
+    deviation = _deviations(curves)
     same = ~_begins(curves.object_ids)[1:] & (np.diff(curves.filters) != 0) & (np.diff(curves.tai) <= PAIRED)
-    leads = np.append(_pairs(same), np.zeros(min(order.size, 1), bool))
+    leads = np.append(_pairs(same), np.zeros(min(deviation.size, 1), bool))
     first = np.flatnonzero(_begins(curves.object_ids))
     pairs = _sums(leads, first).astype(int)
     total = _sums(np.where(leads, deviation * np.roll(deviation, -1), 0.0), first)
@@ -134,12 +131,14 @@ def _by_filter(curves):
     return np.argsort(_begins(curves.object_ids).cumsum() << 16 | curves.filters, kind="stable")
 
 
-def _deviations(curves, first, size):
-    """δ of measurements that are sorted by Object and filter; 0 where there is but one."""
+def _deviations(curves):
+    """δ of measurements, those of one Object together; 0 where there is but one in the filter."""
+    present = np.bincount(curves.filters) > 0
+    group = (_begins(curves.object_ids).cumsum() - 1) * present.sum() + (present.cumsum() - 1)[curves.filters]
     weight = 1 / curves.error.astype(float) ** 2
-    mean = _sums(weight * curves.flux, first) / _sums(weight, first)
-    spread = np.sqrt(size / np.maximum(size - 1, 1))
-    return np.repeat(spread, size) * (curves.flux - np.repeat(mean, size)) / curves.error
+    size, weights, fluxes = (np.bincount(group, values) for values in (None, weight, weight * curves.flux))
+    mean = fluxes / np.where(size > 0, weights, 1)
+    return (np.sqrt(size / np.maximum(size - 1, 1))[group] * (curves.flux - mean[group])) / curves.error
 
 
 def _pairs(linked):
