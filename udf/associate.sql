@@ -40,7 +40,8 @@ try:
 except RefusedError as refused:
     plpy.error(f"associate_visit: {refused}", hint=refused.remedy, sqlstate=refused.code)
 call("association_link(bigint, float8, bigint[], bigint[], bigint[])", visit_id, passed[2], mine.ids, parents, moving)
-matched = call("association_sum_positions(bigint, bigint, float8, bigint[])", *passed, ids)
+call("association_new_objects(bigint, bigint, float8, bigint[], bigint[])", *passed, mine.ids[new], ids)
+matched = call("association_sum_positions(bigint, bigint, float8)", *passed)
 call("association_name_ties(bigint[], bigint[])", *namesakes(mine, new, ids, near, number))
 fluxes = call.arrays("association_fluxes(bigint, bigint, float8)", "88fee", *passed)
 order = np.argsort(fluxes[0])
@@ -56,7 +57,8 @@ scores = np.full(fluxes[0].size, np.nan)
 paired = call.lap("statistics", spread(again[0], *welch_stetson_i(curves)))
 call("association_sum_fluxes(bigint, bigint, float8, real[])", *passed, scores)
 call("association_variability(bigint[], bytea, real[], integer[])", again[0], points(*again), *paired)
-closed = call("association_close(bigint, bigint, bigint, float8, bigint[])", visit_id, *passed, before["freed"])
+digest = np.bitwise_xor.reduce(mine.ids ^ parents ^ moving, initial=0)  # each has one of the two at most
+closed = call("association_close(bigint, float8, bigint[], integer, bigint)", visit_id, passed[2], before["freed"], mine.ids.size, int(digest))
 return call.report(dia_sources=mine.ids.size, new_objects=new.size, moving=int((moving > 0).sum()),
                    rejected=int((~mine.usable).sum()), **matched, **closed)
 $python$;

@@ -44,18 +44,20 @@ COMMENT ON FUNCTION hven.association_link(bigint, float8, bigint[], bigint[], bi
 'Moves what is staged of a Visit into the catalogue: DiaSources with their Objects and MovingObjects (0 = none; those without either are rejected), their Snaps, forced measurements.';
 
 
-CREATE OR REPLACE FUNCTION hven.association_new_objects(first bigint, last bigint, processed float8, new bigint[])
+CREATE OR REPLACE FUNCTION hven.association_new_objects(first bigint, last bigint, processed float8, ids bigint[], new bigint[])
 RETURNS void
 LANGUAGE plpgsql
-SET enable_nestloop = off
-SET enable_hashjoin = on  -- the caller may have forbidden it
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 AS $$
 BEGIN
     -- The fence keeps the join apart from the loops over one row, which would hide what it costs.
     WITH found AS MATERIALIZED (
-        SELECT d.object_id, d.ra, d.dec, d.healpix29, d.ra_err, d.dec_err, d.ra_dec_cov, d.midpoint_tai
-        FROM :catalogue.dia_source d JOIN unnest(new) AS n (object_id) USING (object_id)
-        WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed
+        SELECT n.object_id, d.ra, d.dec, d.healpix29, d.ra_err, d.dec_err, d.ra_dec_cov, d.midpoint_tai
+        FROM unnest(ids, new) AS n (dia_source_id, object_id) JOIN :catalogue.dia_source d USING (dia_source_id)
+        WHERE d.dia_source_id BETWEEN first AND last
     )
     INSERT INTO :catalogue.object (
         object_id, ra, dec, healpix29, mean_ra, mean_dec, ra_err, dec_err, ra_dec_cov, weight_xx, weight_yy, weight_xy,
@@ -69,8 +71,8 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION hven.association_new_objects(bigint, bigint, float8, bigint[]) IS
-'Makes the Objects that a pass discovered, at the places of their DiaSources.';
+COMMENT ON FUNCTION hven.association_new_objects(bigint, bigint, float8, bigint[], bigint[]) IS
+'Makes the Objects that a pass discovered, at the places of their DiaSources, whose ids are given.';
 
 
 CREATE OR REPLACE FUNCTION hven.association_name_ties(fresh bigint[], others bigint[])
@@ -107,8 +109,7 @@ COMMENT ON FUNCTION hven.prior_weight(real, real, real) IS
 'Weight [arcsec⁻²] of an Object''s indexed position: the known one, else that of its errors [arcsec], which count as 0.2″ where missing.';
 
 
-CREATE OR REPLACE FUNCTION hven.association_sum_positions(
-    first bigint, last bigint, processed float8, new bigint[], OUT matched bigint)
+CREATE OR REPLACE FUNCTION hven.association_sum_positions(first bigint, last bigint, processed float8, OUT matched bigint)
 LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_bitmapscan = off
@@ -118,7 +119,6 @@ AS $$
 DECLARE
     moved bigint[];
 BEGIN
-    PERFORM hven.association_new_objects(first, last, processed, new);
     WITH updated AS (
         UPDATE :catalogue.object o
         SET (mean_ra, mean_dec, ra_err, dec_err, ra_dec_cov, weight_xx, weight_yy, weight_xy, weighted_x, weighted_y) = (
@@ -147,8 +147,8 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION hven.association_sum_positions(bigint, bigint, float8, bigint[]) IS
-'Makes the new Objects of a pass, and adds its DiaSources to the Objects that were there before; returns how many.';
+COMMENT ON FUNCTION hven.association_sum_positions(bigint, bigint, float8) IS
+'Adds the DiaSources of a pass to the Objects that were there before it; returns how many.';
 
 
 CREATE OR REPLACE FUNCTION hven.association_fluxes(
@@ -171,29 +171,6 @@ COMMENT ON FUNCTION hven.association_fluxes(bigint, bigint, float8) IS
 'The fluxes of a pass with their Objects, in the order of the DiaSources'' ids, as columns of big-endian bytes.';
 
 
-CREATE OR REPLACE FUNCTION hven.association_new_fluxes(first bigint, last bigint, processed float8, known bigint[])
-RETURNS void
-LANGUAGE plpgsql
-SET enable_nestloop = off
-SET enable_hashjoin = on  -- the caller may have forbidden it
-AS $$
-BEGIN
-    INSERT INTO :catalogue.object_flux (
-        object_id, filter_id, dia_sources, dia_flux_origin, min_flux, max_flux, amplitude, first_tai, last_tai,
-        sum_weight, sum_weight_flux, sum_weight_flux2, sum_flux, sum_flux2, mean_dia_flux, mean_dia_flux_err, chi2)
-    SELECT d.object_id, d.filter_id, 1, d.psf_flux, d.psf_flux, d.psf_flux, 0, d.midpoint_tai, d.midpoint_tai,
-           1 / d.psf_flux_err::float8 ^ 2, 0, 0, 0, 0, d.psf_flux, d.psf_flux_err, 0
-    FROM :catalogue.dia_source d LEFT JOIN unnest(known) AS k (object_id) USING (object_id)
-    WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed AND k.object_id IS NULL
-      AND d.object_id IS NOT NULL AND d.psf_flux IS NOT NULL AND d.psf_flux_err > 0
-    ORDER BY d.object_id;
-END
-$$;
-
-COMMENT ON FUNCTION hven.association_new_fluxes(bigint, bigint, float8, bigint[]) IS
-'Makes the rows of the fluxes of a pass in its filter, but those of Objects that are known to have one.';
-
-
 CREATE OR REPLACE FUNCTION hven.association_sum_fluxes(first bigint, last bigint, processed float8, scores real[])
 RETURNS void
 LANGUAGE plpgsql
@@ -202,11 +179,15 @@ SET enable_bitmapscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
-DECLARE
-    known bigint[];
 BEGIN
     -- Not an upsert: that locks each row before it writes it.
-    WITH updated AS (
+    WITH seen AS MATERIALIZED (
+        SELECT d.object_id, d.filter_id, d.midpoint_tai, d.psf_flux, d.psf_flux_err, 1 / d.psf_flux_err::float8 ^ 2 AS weight,
+               row_number() OVER (ORDER BY d.dia_source_id)::integer AS number
+        FROM :catalogue.dia_source d
+        WHERE d.dia_source_id BETWEEN first AND last AND d.time_processed = processed
+          AND d.object_id IS NOT NULL AND d.psf_flux IS NOT NULL AND d.psf_flux_err > 0
+    ), updated AS (
         UPDATE :catalogue.object_flux f
         SET stetson_j = nullif(scores[d.number], 'NaN'), dia_sources = f.dia_sources + 1,
             min_flux = least(f.min_flux, d.psf_flux), max_flux = greatest(f.max_flux, d.psf_flux),
@@ -215,24 +196,26 @@ BEGIN
             (dia_flux_origin, sum_weight, sum_weight_flux, sum_weight_flux2, sum_flux, sum_flux2,
              mean_dia_flux, mean_dia_flux_err, variance, chi2) = (
                 SELECT s.*, a.*
-                FROM (SELECT x.origin, coalesce(f.sum_weight, 0) + x.weight AS w,
-                             coalesce(f.sum_weight_flux, 0) + x.weight * x.flux AS wf,
-                             coalesce(f.sum_weight_flux2, 0) + x.weight * x.flux * x.flux AS wf2,
+                FROM (SELECT x.origin, coalesce(f.sum_weight, 0) + d.weight AS w,
+                             coalesce(f.sum_weight_flux, 0) + d.weight * x.flux AS wf,
+                             coalesce(f.sum_weight_flux2, 0) + d.weight * x.flux * x.flux AS wf2,
                              coalesce(f.sum_flux, 0) + x.flux AS f, coalesce(f.sum_flux2, 0) + x.flux * x.flux AS f2
-                      FROM (SELECT coalesce(f.dia_flux_origin, d.psf_flux) AS origin, 1 / d.psf_flux_err::float8 ^ 2 AS weight,
+                      FROM (SELECT coalesce(f.dia_flux_origin, d.psf_flux) AS origin,
                                    d.psf_flux::float8 - coalesce(f.dia_flux_origin, d.psf_flux) AS flux
                             OFFSET 0) x OFFSET 0) s
                 CROSS JOIN LATERAL hven.flux_summary(f.dia_sources + 1, s.origin, s.w, s.wf, s.wf2, s.f, s.f2) a)
-        FROM (SELECT x.object_id, x.filter_id, x.midpoint_tai, x.psf_flux, x.psf_flux_err,
-                     row_number() OVER (ORDER BY x.dia_source_id)::integer AS number
-              FROM :catalogue.dia_source x
-              WHERE x.dia_source_id BETWEEN first AND last AND x.time_processed = processed
-                AND x.object_id IS NOT NULL AND x.psf_flux IS NOT NULL AND x.psf_flux_err > 0) d
+        FROM seen d
         WHERE f.object_id = d.object_id AND f.filter_id = d.filter_id
         RETURNING f.object_id
     )
-    SELECT array_agg(object_id) INTO known FROM updated;
-    PERFORM hven.association_new_fluxes(first, last, processed, known);
+    INSERT INTO :catalogue.object_flux (
+        object_id, filter_id, dia_sources, dia_flux_origin, min_flux, max_flux, amplitude, first_tai, last_tai,
+        sum_weight, sum_weight_flux, sum_weight_flux2, sum_flux, sum_flux2, mean_dia_flux, mean_dia_flux_err, chi2)
+    SELECT d.object_id, d.filter_id, 1, d.psf_flux, d.psf_flux, d.psf_flux, 0, d.midpoint_tai, d.midpoint_tai,
+           d.weight, 0, 0, 0, 0, d.psf_flux, d.psf_flux_err, 0
+    FROM seen d
+    WHERE d.object_id NOT IN (SELECT object_id FROM updated)  -- by a hash, where an anti-join would be a nested loop
+    ORDER BY d.object_id;
 END
 $$;
 
@@ -263,23 +246,22 @@ COMMENT ON FUNCTION hven.association_variability(bigint[], bytea, real[], intege
 
 
 CREATE OR REPLACE FUNCTION hven.association_close(
-    visit bigint, first bigint, last bigint, processed float8, freed bigint[], OUT pass smallint, OUT withdrawn_objects bigint)
+    visit bigint, processed float8, freed bigint[], dia_sources integer, digest bigint, OUT pass smallint, OUT withdrawn_objects bigint)
 LANGUAGE plpgsql
 AS $$
 BEGIN
     withdrawn_objects := hven.association_orphans(processed, freed);
     SELECT count(*) + 1 INTO pass FROM :catalogue.order_log l WHERE l.visit_id = visit;
     INSERT INTO :catalogue.order_log (visit_id, pass, dia_sources, digest, detectors)
-    SELECT visit, association_close.pass, count(*), coalesce(bit_xor(dia_source_id # coalesce(object_id, moving_object_id, 0)), 0),
+    SELECT visit, association_close.pass, association_close.dia_sources, association_close.digest,
            ARRAY(SELECT DISTINCT e.detector_id FROM :catalogue.exposure e
                  WHERE e.visit_id = visit AND (e.kind = 'difference' OR e.kind = 'raw' AND e.condition IS NOT NULL)
                    AND NOT EXISTS (SELECT FROM :catalogue.order_log l
                                    WHERE l.visit_id = visit AND e.detector_id = ANY (l.detectors))
-                 ORDER BY e.detector_id)
-    FROM :catalogue.dia_source WHERE dia_source_id BETWEEN first AND last AND time_processed = processed;
+                 ORDER BY e.detector_id);
     UPDATE :catalogue.visit v SET state = 'associated' WHERE v.visit_id = visit AND v.state IN ('arriving', 'ready');
 END
 $$;
 
-COMMENT ON FUNCTION hven.association_close(bigint, bigint, bigint, float8, bigint[]) IS
-'Withdraws Objects that a pass left without DiaSource, and enters the pass into the order log.';
+COMMENT ON FUNCTION hven.association_close(bigint, float8, bigint[], integer, bigint) IS
+'Withdraws Objects that a pass left without DiaSource, and enters the pass into the order log, with the xor of its links'' digests: of each, the DiaSource''s id xor its Object''s or MovingObject''s.';
