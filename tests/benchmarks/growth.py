@@ -34,6 +34,8 @@ LONG_NIGHTS = {SIZES["million"]: 1_000, SIZES["night"]: 1_000}
 AT_ONCE = 20_000  # Objects whose light curves are put together in one statement
 SPREAD_DEG = 4.0  # of the fields' centres
 SEEN = "UPDATE level1.object SET dia_sources = 1, first_tai = %s, last_tai = %s WHERE extendedness = 0"
+
+
 def measure(rows: int) -> Measured:
     """Measure, in a server that is filled meanwhile."""
     for database in ("hub", DATABASE):

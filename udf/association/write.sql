@@ -53,11 +53,13 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
 BEGIN
-    -- The fence keeps the join apart from the loops over one row, which would hide what it costs.
+    -- The fences: DiaSources are looked up one by one, and apart from the loops over one row, which would hide what that costs.
     WITH found AS MATERIALIZED (
-        SELECT n.object_id, d.ra, d.dec, d.healpix29, d.ra_err, d.dec_err, d.ra_dec_cov, d.midpoint_tai
-        FROM unnest(ids, new) AS n (dia_source_id, object_id) JOIN :catalogue.dia_source d USING (dia_source_id)
-        WHERE d.dia_source_id BETWEEN first AND last
+        SELECT n.object_id, d.*
+        FROM unnest(ids, new) AS n (dia_source_id, object_id) CROSS JOIN LATERAL (
+            SELECT x.ra, x.dec, x.healpix29, x.ra_err, x.dec_err, x.ra_dec_cov, x.midpoint_tai
+            FROM :catalogue.dia_source x
+            WHERE x.dia_source_id = n.dia_source_id AND x.dia_source_id BETWEEN first AND last OFFSET 0) d
     )
     INSERT INTO :catalogue.object (
         object_id, ra, dec, healpix29, mean_ra, mean_dec, ra_err, dec_err, ra_dec_cov, weight_xx, weight_yy, weight_xy,
