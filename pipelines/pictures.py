@@ -48,7 +48,7 @@ def _draw(exposure, name, rows):
     extent = (-0.5, image.shape[1] - 0.5, -0.5, image.shape[0] - 0.5)
     axes.imshow(small, vmin=middle - 3 * sigma, vmax=middle + 10 * sigma, origin="lower", cmap="gray", extent=extent)
     spoilt = np.ma.masked_equal(binned(mask.astype(np.float32), step), 0)
-    axes.imshow(spoilt, origin="lower", cmap="autumn", alpha=0.6, extent=extent, vmin=0, vmax=1)
+    axes.imshow(spoilt, origin="lower", cmap="autumn_r", alpha=0.6, extent=extent, vmin=0, vmax=1)
     if rows is not None:
         colour = rows["reliability"] if "reliability" in rows.dtype.names else np.ones(len(rows))
         axes.scatter(rows["x"], rows["y"], s=60, facecolors="none", edgecolors=_colours(colour), linewidths=0.8)

@@ -165,14 +165,22 @@ def sources(exposure: Exposure, found: np.ndarray, params: DetectorParams) -> np
     return measure_sources(exposure, found, params.aperture)
 
 
+def coadd_like(template: Exposure) -> Exposure:
+    """Return an image as a template is to be: without sky, with its PSF."""
+    template, _ = subtract_background(template)
+    return fit_psf(template, detect(template, guess_fwhm(template)))[0]
+
+
 def difference(
     exposure: Exposure, found: np.ndarray, template: Exposure, params: DetectorParams, apart: Exposure | None = None
 ) -> tuple[Exposure, np.ndarray, Exposure]:
     """Return the difference from the template, its DiaSources, and the template on the exposure's pixels.
 
-    `apart`, the first Snap minus the second, tells what is in one of them only.
+    `apart`, the first Snap minus the second, tells what is in one of them only. A template without a PSF is given one.
     """
-    if template.psf is None or template.psf.fwhm(*centre(template.shape)) < NARROW:
+    if template.psf is None:
+        template = coadd_like(template)
+    if template.psf.fwhm(*centre(template.shape)) < NARROW:
         registered = check_cover(warp(template, exposure.wcs, exposure.shape), exposure)
         return difference_registered(exposure, found, registered, params, apart)
     shift, _ = registration(exposure, template, found)

@@ -26,7 +26,6 @@ from pipelines.productions.bootstrap import RELEASE
 from pipelines.productions.refcat import import_catalogue
 from pipelines.productions.rows import object_rows
 from pipelines.productions.signature import make_masters
-from pipelines.productions.standard import coadd_like
 from pipelines.steps.detect import detect
 from pipelines.steps.psf import fit_psf
 
@@ -96,7 +95,7 @@ def _files(store: FileStore, folder: Path, camera: Instrument, number: int, band
             raise IncompleteField(f"prepare: {folder}/calibration has no {patterns[kind]}", f"add {kind} frames")
     masters = make_masters(frames, camera, number)
     stored = {kind: store.put(exposure_bytes(getattr(masters, kind), compress=False)) for kind in KINDS}
-    template = coadd_like(read_exposure(_existing(folder / f"template_{band}_{number}.fits")))
+    template = steps.coadd_like(read_exposure(_existing(folder / f"template_{band}_{number}.fits")))
     return stored | {"template": store.put(exposure_bytes(template, compress=False))}
 
 

@@ -8,14 +8,11 @@ import numpy as np
 
 from pipelines.image import Exposure
 from pipelines.instruments import Instrument
-from pipelines.productions.detector import calibrate_snaps, difference, parameters
+from pipelines.productions.detector import calibrate_snaps, coadd_like, difference, parameters
 from pipelines.productions.signature import Masters, make_masters
 from pipelines.simulate import exposures, frames
 from pipelines.simulate.scene import Scene
 from pipelines.simulate.visits import Visit
-from pipelines.steps.background import subtract_background
-from pipelines.steps.detect import detect, guess_fwhm
-from pipelines.steps.psf import fit_psf
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +59,6 @@ def simulate(folder: Path, camera: Instrument, seed: int, masters: Masters | Non
     masters = masters or make_masters(frames.write_calibrations(folder, camera, seed=seed), camera, 0)
     template, _ = exposures.template(sky, reference)
     return Given(sky, visit, reference, raws, masters, frames.reference_stars(sky), coadd_like(template))
-
-
-def coadd_like(template: Exposure) -> Exposure:
-    """Return a simulated template as a coadd is: without sky, with its PSF."""
-    template, _ = subtract_background(template)
-    return fit_psf(template, detect(template, guess_fwhm(template)))[0]
 
 
 def process(given: Given, camera: Instrument) -> Made:

@@ -16,11 +16,10 @@ from pipelines.simulate import frames
 from pipelines.simulate.exposures import conditions, template
 from pipelines.simulate.visits import TRANSIENT_KIND, bodies, make_visit, true_wcs
 from pipelines.steps.acquire import WrongHeader
-from pipelines.steps.background import NoSky, subtract_background
+from pipelines.steps.background import NoSky
 from pipelines.steps.conditions import BadInput
-from pipelines.steps.detect import detect, guess_fwhm
 from pipelines.steps.measure import measure_snaps
-from pipelines.steps.psf import TooFewStars, fit_psf
+from pipelines.steps.psf import TooFewStars
 from pipelines.steps.refcat import NoReference
 from pipelines.steps.snaps import MissingSnap
 from pipelines.steps.warp import NoCover
@@ -49,15 +48,8 @@ def field(tmp_path_factory):
 @pytest.fixture(scope="module")
 def night(field):
     exposure, found, apart = calibrate_snaps(field.raws, CAMERA, 0, field.masters, field.stars)
-    deep = prepared(field.template)
-    result, rows, _ = difference(exposure, found, deep, PARAMS)
+    result, rows, _ = difference(exposure, found, field.template, PARAMS)
     return SimpleNamespace(exposure=exposure, found=found, apart=apart, result=result, rows=rows)
-
-
-def prepared(sky):
-    """Give the simulated template a PSF, as a coadd has one."""
-    sky, _ = subtract_background(sky)
-    return fit_psf(sky, detect(sky, guess_fwhm(sky)))[0]
 
 
 def test_the_wcs_is_good_to_five_milliarcsec(field, night):
