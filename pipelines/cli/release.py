@@ -229,11 +229,15 @@ def freeze(name: str, reason: str | None) -> None:
 @click.argument("name")
 @because
 def publish(name: str, reason: str | None) -> None:
-    """Let the public read a frozen release, and make it `current`."""
+    """Let the public read a frozen release, make it `current`, and write the pages of its schema."""
     from db import life_cycle
+    from db.pages import document, site
+    from db.settings import hven_home
 
     life_cycle.publish(name, reason)
-    click.echo(f"{name}: published, and current")
+    pages = hven_home() / "pages" / name
+    site.write(pages, document.read([name]))
+    click.echo(f"{name}: published, and current; its schema: {pages / 'index.html'}")
 
 
 @release.command()

@@ -19,7 +19,7 @@ from tests.pipelines.shared_data import SHARED, needs_astrometry_net, needs_data
 pytestmark = [pytest.mark.long, needs_data("hatp32_microobservatory"), needs_astrometry_net]
 FOLDER = SHARED / "hatp32_microobservatory"
 CAMERA = instrument("microobservatory")
-FRAMES = int(os.environ.get("HVEN_REAL_FRAMES", "24"))
+FRAMES = int(os.environ.get("HVEN_REAL_FRAMES", "20"))
 NAME = "dr15"
 GIVEN = {"instrument": CAMERA.name, "reference": "bootstrap", "crosstalk": False, "fwhm": 2.5,
          "match_arcsec": 4.0, "dia_match_arcsec": 4.0}  # fmt: skip

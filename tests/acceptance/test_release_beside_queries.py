@@ -22,7 +22,7 @@ from tests.pipelines.coadds import worth
 pytestmark = pytest.mark.long
 HVEN = [sys.executable, str(Path(__file__).resolve().parents[2] / "hven")]
 OLD, NEW = "dr24", "dr25"
-BANDS, VISITS = os.environ.get("HVEN_SURVEY", "gr,12").split(",")
+BANDS, VISITS = os.environ.get("HVEN_SURVEY", "r,8").split(",")
 FIRST = int(VISITS) // 2
 """Visits that the first release is made of; the second has all."""
 ALONE = 20.0  # seconds

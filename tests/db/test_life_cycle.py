@@ -4,11 +4,14 @@ from contextlib import closing
 
 import psycopg2
 import pytest
+from click.testing import CliRunner
 
 from db import life_cycle, release
 from db.connect import ConnectionFailed, connect, resolve
 from db.release import ReleaseError
+from db.settings import hven_home
 from migrations.upgrade import create_release
+from pipelines.cli.release import publish
 
 NAMES = ("dr8", "dr9")
 
@@ -51,10 +54,12 @@ def test_a_step_out_of_order_is_refused(validated):
         resolve("current")
 
 
-def test_what_is_published_is_public_and_current(validated):
+def test_what_is_published_is_public_and_current_and_described(validated):
     life_cycle.freeze("dr8")
     assert not reads("dr8", "public")
-    life_cycle.publish("dr8", "for everybody")
+    done = CliRunner().invoke(publish, ["dr8", "--reason", "for everybody"], catch_exceptions=False)
+    assert "dr8.forced_source" in (hven_home() / "pages/dr8/dr8.html").read_text()
+    assert done.output.startswith("dr8: published, and current; its schema: ")
     assert reads("dr8", "public")
     assert resolve("current") == "dr8"
     with closing(connect("hub")) as session, session.cursor() as cursor:
