@@ -27,7 +27,7 @@ WHERE f.filter_id = %s AND f.coadd_flux > 200 * f.coadd_flux_err AND o.extendedn
 
 @dataclass(frozen=True)
 class Worth:
-    """Of one deep coadd, as ratios to what is expected: noise of a PSF flux on blank sky, PSF's FWHM, stars' fluxes."""
+    """Of one deep coadd, as ratios to what is expected: noise on blank sky, the PSF's FWHM, stars' fluxes."""
 
     inputs: int
     noise: float
@@ -38,10 +38,11 @@ class Worth:
 
 
 def _blank_noise(image, ra, dec):
-    """Robust scatter of PSF fluxes at places, and how many there are."""
+    """Noise of a pixel that PSF fluxes at blank places tell, as if it were white: their robust scatter by the PSF."""
     flux, _ = force_photometry(image, ra, dec)
     good = flux["psf_flux"][~flux["psf_flux_flag"]]
-    return 0.7413 * np.subtract(*np.percentile(good, (75, 25))), good.size
+    breadth = np.sqrt(np.sum(image.psf.at(*np.rint(image.wcs.pixel(ra.mean(), dec.mean()))) ** 2))
+    return 0.7413 * np.subtract(*np.percentile(good, (75, 25))) * breadth
 
 
 def worth(name, store, fwhm=4.0):
@@ -61,15 +62,15 @@ def worth(name, store, fwhm=4.0):
             ra, dec = deep.wcs.sky(x[clear], y[clear])
             inside = np.all([_covers(one, ra, dec) for one in inputs], axis=0)
             ra, dec = ra[inside], dec[inside]
-            noise, places = _blank_noise(deep, ra, dec)
-            single = np.array([_blank_noise(one, ra, dec)[0] for one in inputs])
+            noise = _blank_noise(deep, ra, dec)
+            single = np.array([_blank_noise(one, ra, dec) for one in inputs])
             again, _ = fit_psf(deep.with_(psf=None), detected)
             middle = centre(deep.shape)
             cursor.execute(FLUXES, [filter_id])
             ratio = np.array([float(one) for (one,) in cursor.fetchall() if one])
             spread = 0.7413 * np.subtract(*np.percentile(ratio, (75, 25))) / np.sqrt(ratio.size)
             found.append(Worth(
-                number, float(noise * np.sqrt(np.sum(single**-2))), float(1.17 / np.sqrt(places)),
+                number, float(noise * np.sqrt(np.sum(single**-2))), float(1.17 / np.sqrt(ra.size)),
                 float(deep.psf.fwhm(*middle) / again.psf.fwhm(*middle)), float(np.median(ratio)), float(1.25 * spread),
             ))  # fmt: skip
     return found
