@@ -19,10 +19,12 @@ from pipelines.instruments import Instrument
 from pipelines.pool import PoolParams, running
 from pipelines.productions import bootstrap
 from pipelines.productions.ingest import ingest
+from pipelines.report.transit_page import planets
 
 RELEASE = "bootstrap_demo"
 LEVEL1 = "level1_demo"
 ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz", ".fits.fz")
+WATCHED = 8.0  # arcsec from a known planet's place within which its star is
 PERIOD = 1.0  # seconds between two looks at the progress
 
 Progress = Callable[[str, int, int], None]
@@ -110,8 +112,18 @@ def observe(night: RealNight, progress: Progress) -> dict[str, int]:
         production = _production(connection, "alert", "night", settings)
         for raw in night.raws:
             ingest(connection, FileStore(night.store), raw, night.camera, production)
+        with connection, connection.cursor() as cursor:
+            _watch(cursor)
     _run(night, LEVEL1, production, "night", progress)
     return _count(LEVEL1, "count_night")
+
+
+def _watch(cursor) -> None:
+    """Put the stars of known planets on the list: a transit is no detection, but a dip of forced photometry."""
+    known = planets().values()
+    cursor.execute(queries("bootstrap")["watch"], {
+        "ra": [planet.ra for planet in known], "dec": [planet.dec for planet in known], "radius_arcsec": WATCHED,
+    })
 
 
 def _count(database: str, query: str) -> dict[str, int]:

@@ -7,9 +7,13 @@ Mandel & Agol 2002, ApJ 580, L171).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.linalg import cholesky, solve_triangular
+from scipy.optimize import least_squares, minimize
 
 UNIT = 0.01  # days, of the time that is fitted
+MEMORY = 1 / 24  # days, of correlated noise
+RED = 0.001, 0.5  # expected standard deviation of correlated noise, and the scatter of its logarithm
+CLIP, FAR = 4.0, 1.0  # robust sigma beyond which a residual has no weight, and the error that it then has
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(48)
 
 
@@ -103,7 +107,11 @@ def _light_within(radius, limb):
 
 @dataclass(frozen=True, eq=False)
 class TransitFit:
-    """A fitted transit: mid-transit [d] and radius ratio with errors, model and baseline at each time, rms, β."""
+    """A fitted transit.
+
+    Mid-transit [d] and radius ratio with errors, model and baseline at each time, rms, and the standard deviation of
+    the part of the residuals that is correlated in time.
+    """
 
     mid_transit: float
     mid_transit_err: float
@@ -112,14 +120,14 @@ class TransitFit:
     model: np.ndarray
     baseline: np.ndarray
     rms: float
-    beta: float
+    red: float
 
 
 def fit_transit(time, flux, orbit, guess, baseline=None, error=None):
     """Fit mid-transit and radius ratio, with a linear baseline solved along.
 
-    The errors are those of white noise of the residuals' scatter, times β: how much more means over 10 to 40
-    minutes scatter than white noise would (Pont+ 2006; Winn+ 2008).
+    It is fitted twice: the residuals of the first fit tell the noise, white and correlated (`noise`), of which the
+    second makes its weights and errors. Residuals beyond CLIP robust sigma have no weight in it.
 
     Parameters
     ----------
@@ -133,50 +141,78 @@ def fit_transit(time, flux, orbit, guess, baseline=None, error=None):
     baseline : ndarray, shape (n, k), optional
         What the level may follow besides a constant: time, airmass ….
     error : ndarray, shape (n,), optional
-        Relative errors; all equal by default.
+        Relative errors of the white noise; all equal by default. Their scale is fitted.
 
     Returns
     -------
     TransitFit
     """
     terms = np.ones((len(time), 1)) if baseline is None else np.column_stack([np.ones(len(time)), baseline])
-    weight = 1 / (np.ones(len(time)) if error is None else np.asarray(error, float))
+    error = np.ones(len(time)) if error is None else np.asarray(error, float)
+    found, shape, level = _fitted(time, flux, orbit, guess, terms, np.diag(error))
+    residual = flux / level - shape
+    used = np.abs(residual) < CLIP * 1.4826 * np.median(np.abs(residual))
+    error = error * np.std(residual[used]) / np.sqrt(np.mean(error[used] ** 2))
+    root, red = noise(time, residual, np.where(used, error, FAR))
+    guess = guess[0] + UNIT * (found.x[0] - 1), found.x[1]
+    found, shape, level = _fitted(time, flux, orbit, guess, terms, root)
+    residual = flux / level - shape
+    errors = np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)))
+    freedom = max(used.sum() - 2 - terms.shape[1], 1)
+    return TransitFit(guess[0] + UNIT * (found.x[0] - 1), UNIT * errors[0], found.x[1], errors[1], shape, level,
+                      float(np.sqrt(np.sum(residual[used] ** 2) / freedom)), red)  # fmt: skip
 
-    def moment(value):
-        return guess[0] + UNIT * (value - 1)
+
+def _fitted(time, flux, orbit, guess, terms, root):
+    """Return the solution, the model's shape and the level, for noise of the covariance root · rootᵀ."""
+
+    def whitened(values):
+        return solve_triangular(root, values, lower=True)
 
     def parts(values):
-        shape = transit_flux(separation(time, moment(values[0]), orbit), values[1], orbit.limb)
-        matrix = shape[:, None] * terms
-        level = terms @ np.linalg.lstsq(weight[:, None] * matrix, weight * flux, rcond=None)[0]
-        return shape, level
+        moment = guess[0] + UNIT * (values[0] - 1)
+        shape = transit_flux(separation(time, moment, orbit), values[1], orbit.limb)
+        return shape, terms @ np.linalg.lstsq(whitened(shape[:, None] * terms), whitened(flux), rcond=None)[0]
 
     def misfit(values):
         shape, level = parts(values)
-        return weight * (flux - shape * level)
+        return whitened(flux - shape * level)
 
     # A planet of no size has no time of transit; and steps are parts of a value, which must not be 0.
     bounds = ((1 - 0.1 / UNIT, 0.01), (1 + 0.1 / UNIT, 0.5))
     found = least_squares(misfit, (1.0, guess[1]), bounds=bounds, diff_step=1e-3)
-    shape, level = parts(found.x)
-    residual = flux / level - shape
-    freedom = max(len(time) - 2 - terms.shape[1], 1)
-    scale = np.sum(found.fun**2) / freedom
-    beta = red_noise(time, weight * residual)
-    error = np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)) * scale) * beta
-    return TransitFit(moment(found.x[0]), UNIT * error[0], found.x[1], error[1], shape, level,
-                      float(np.sqrt(np.sum(residual**2) / freedom)), beta)  # fmt: skip
+    return found, *parts(found.x)
 
 
-def red_noise(time, residual, spans=(10, 15, 20, 30, 40)):
-    """Return how much more means over some spans [minute] scatter than white noise would; at least 1."""
-    scatter = np.std(residual)
-    ratios = []
-    for span in spans:
-        group = np.floor((time - time.min()) * 1440 / span).astype(int)
-        count = np.bincount(group)
-        means = np.bincount(group, residual)[count > 1] / count[count > 1]
-        expected = scatter * np.sqrt(np.mean(1 / count[count > 1]))
-        if len(means) > 3:
-            ratios.append(np.sqrt(np.mean(means**2)) / expected)
-    return float(max(1.0, np.mean(ratios))) if ratios else 1.0
+def noise(time, residual, error, memory=MEMORY, expected=RED):
+    """Fit white and correlated noise to residuals by maximum likelihood, as a Gaussian process.
+
+    Parameters
+    ----------
+    time, residual, error : ndarray, shape (n,)
+        Days; relative flux; white noise, whose scale is fitted.
+    memory : float
+        Days in which the correlation falls to 1/e.
+    expected : tuple of float
+        Standard deviation of the correlated part, and the scatter of its logarithm: one transit tells little of it.
+
+    Returns
+    -------
+    root : ndarray, shape (n, n)
+        Lower triangle, whose product with its own transpose is the covariance.
+    red : float
+        Standard deviation of the correlated part.
+    """
+    correlation = np.exp(-np.abs(time[:, None] - time) / memory)
+
+    def root(values):
+        return cholesky(np.diag(np.exp(2 * values[0]) * error**2) + np.exp(2 * values[1]) * correlation, lower=True)
+
+    def cost(values):
+        lower = root(values)
+        white = solve_triangular(lower, residual, lower=True)
+        prior = 0.5 * ((values[1] - np.log(expected[0])) / expected[1]) ** 2
+        return 0.5 * white @ white + np.log(np.diag(lower)).sum() + prior
+
+    best = minimize(cost, (0.0, np.log(expected[0])), method="Nelder-Mead", options={"xatol": 0.02, "fatol": 0.02}).x
+    return root(best), float(np.exp(best[1]))

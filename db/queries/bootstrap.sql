@@ -45,6 +45,9 @@ SELECT f.sha256, e.wcs
 FROM exposure AS e JOIN queue.file AS f USING (file_id)
 WHERE e.visit_id = %(visit_id)s AND e.detector_id = %(detector_id)s AND e.kind = 'calibrated'
 
+-- calibrated_files: checksums of all calibrated exposures, in their order
+SELECT f.sha256 FROM exposure AS e JOIN queue.file AS f USING (file_id) WHERE e.kind = 'calibrated' ORDER BY e.exposure_id
+
 -- set_condition: why a detector's raw frames can't be processed
 UPDATE exposure SET condition = %(condition)s
 WHERE visit_id = %(visit_id)s AND detector_id = %(detector_id)s AND kind = 'raw'
@@ -55,12 +58,25 @@ DELETE FROM staging.source WHERE visit_id = %(visit_id)s AND detector_id = %(det
 -- associate_sources: match the staged Sources of a Visit with Objects
 SELECT hven.associate_sources(%(visit_id)s, NULL, %(parameters)s)
 
--- best: the exposures in which a faint star stands out most
-SELECT e.exposure_id, f.sha256, e.filter_id
-FROM exposure AS e JOIN queue.file AS f USING (file_id)
-WHERE e.kind = 'calibrated'
-ORDER BY e.psf_fwhm * e.photo_calib * e.sky_noise, e.exposure_id
-LIMIT %(inputs)s
+-- best: the exposures in which a faint star stands out most, from all parts of the night: a field that drifts is covered
+SELECT exposure_id, sha256, filter_id
+FROM (SELECT p.*, row_number() OVER (PARTITION BY p.part ORDER BY p.depth, p.exposure_id) AS rank
+      FROM (SELECT e.exposure_id, f.sha256, e.filter_id, e.psf_fwhm * e.photo_calib * e.sky_noise AS depth,
+                   ntile(%(parts)s) OVER (ORDER BY e.midpoint_tai, e.exposure_id) AS part
+            FROM exposure AS e JOIN queue.file AS f USING (file_id)
+            WHERE e.kind = 'calibrated') AS p) AS ranked
+WHERE rank <= %(inputs)s / %(parts)s
+ORDER BY depth, exposure_id
+
+-- objects: places of all Objects
+SELECT object_id, ra, dec FROM object ORDER BY object_id
+
+-- set_shapes: what the template tells of the shape of Objects; NaN is what could not be measured
+UPDATE object AS o SET extendedness = nullif(n.extendedness, 'NaN'), ixx = nullif(n.ixx, 'NaN'),
+                       iyy = nullif(n.iyy, 'NaN'), ixy = nullif(n.ixy, 'NaN')
+FROM unnest(%(objects)s::bigint[], %(extendedness)s::real[], %(ixx)s::real[], %(iyy)s::real[], %(ixy)s::real[])
+     AS n (object_id, extendedness, ixx, iyy, ixy)
+WHERE o.object_id = n.object_id
 
 -- save_patch: a piece of sky with a grid
 INSERT INTO patch (patch_id, ra, dec, healpix29, inner_size, overlap, inner_region, outer_region, wcs)
@@ -86,6 +102,13 @@ ON CONFLICT DO NOTHING
 -- template: the checksum of the template in use
 SELECT f.sha256 FROM coadd JOIN queue.file AS f USING (file_id) WHERE kind = 'template' AND is_current
 ORDER BY coadd_id LIMIT 1
+
+-- watch: force-photometer the Objects nearest to some places in all Visits to come
+INSERT INTO force_list (object_id, since_visit_id, expires_tai, priority)
+SELECT DISTINCT n.object_id, (SELECT min(visit_id) FROM visit), 'Infinity'::float8, 1e6
+FROM unnest(%(ra)s::float8[], %(dec)s::float8[]) AS p (ra, "dec")
+CROSS JOIN LATERAL hven.sky_nearest(NULL::object, p.ra, p.dec, %(radius_arcsec)s) AS n
+ON CONFLICT (object_id) DO NOTHING
 
 -- count_release: what the first frames gave
 SELECT (SELECT count(*) FROM source WHERE object_id IS NOT NULL) AS sources, (SELECT count(*) FROM object) AS objects,

@@ -66,3 +66,16 @@ SELECT object_id, exposure_id, midpoint_tai, x, y, m - zero AS m, noise
 FROM measured JOIN scatter USING (object_id) JOIN zero USING (exposure_id)
 WHERE sigma < %(steady)s
 ORDER BY object_id, midpoint_tai
+
+-- forced: mean forced flux, on differences, of the Object at a place within a span of time less that outside [% of its flux]
+SELECT 100 * (avg(part) FILTER (WHERE away < :half) - avg(part) FILTER (WHERE away > :half)) AS percent,
+       100 * sqrt(var_samp(part) FILTER (WHERE away < :half) / count(*) FILTER (WHERE away < :half)
+                  + var_samp(part) FILTER (WHERE away > :half) / count(*) FILTER (WHERE away > :half)) AS percent_err,
+       count(*) AS measurements
+FROM (
+    SELECT f.psf_flux / 10 ^ (0.4 * (31.4 - r.magnitude)) AS part, abs(f.midpoint_tai - :middle_tai) AS away
+    FROM hven.sky_nearest(NULL::object, :ra, :dec, 8) AS o
+    JOIN refcat AS r ON r.healpix29 = o.healpix29 AND r.catalogue = 'bootstrap'
+    JOIN forced_dia_source AS f USING (object_id)
+    WHERE f.time_withdrawn IS NULL AND NOT f.psf_flux_flag
+) AS forced

@@ -2,6 +2,7 @@
 
 import numba
 import numpy as np
+from scipy.ndimage import median_filter
 
 from pipelines.image import MaskedImage
 from pipelines.steps.conditions import BadInput
@@ -121,15 +122,18 @@ def star_flat(exposure, light):
     return _master("flat", [exposure], response, np.zeros_like(response))
 
 
-def fixed_pattern(exposures):
+def fixed_pattern(exposures, unstable=3.0):
     """Return a dark in electrons a second from science frames that drift over the sky.
 
     For a camera without calibration frames: stars move from pixel to pixel, hot pixels and dark columns stay.
-    Each frame is free of its sky; the median of the pixels is the pattern.
+    Each frame is free of its sky; the median of the pixels is the pattern. What a pixel changes by from frame to frame
+    goes into its variance where that is more than `unstable` times its neighbours': it flickers.
     """
     seconds = [np.float32(e.observation.exposure_seconds) for e in exposures]
     stack = np.stack([e.pixels.image / s for e, s in zip(exposures, seconds, strict=True)])
-    middle = np.median(stack, axis=0).astype(np.float32)
-    scatter = 1.4826 * np.median(np.abs(stack - middle), axis=0)
-    variance = (1.5708 * scatter**2 / len(stack)).astype(np.float32)  # a median's
+    # Between these quantiles lie both states of a pixel that has two, and few of the stars that pass.
+    low, middle, high = np.quantile(stack, (0.16, 0.5, 0.84), axis=0).astype(np.float32)
+    scatter = (high - low) / 2
+    flicker = np.where(scatter > unstable * median_filter(scatter, 15), scatter, 0)
+    variance = 1.5708 * scatter**2 / len(stack) + flicker**2  # a median's, and the pixel's own
     return _master("dark", exposures, middle, variance)

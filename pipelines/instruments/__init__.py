@@ -75,8 +75,8 @@ class Detector:
 class Instrument:
     """A camera on a telescope: detectors, header translation, bands and the reference catalogue to use.
 
-    `snaps` is the number of Snaps of a Visit; `zeropoints` are the AB magnitudes of one electron a second through a
-    clear sky, by band, as far as they are known.
+    `snaps` is the number of Snaps of a Visit, `reliability` the model that scores its DiaSources; `zeropoints` are the
+    AB magnitudes of one electron a second through a clear sky, by band, as far as they are known.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Instrument:
     reference: dict | None = None
     snaps: int = 1
     zeropoints: dict = field(default_factory=dict)
+    reliability: str = "reliability"
 
     def detector(self, number):
         """Return the detector of this number."""

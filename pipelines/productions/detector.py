@@ -49,14 +49,20 @@ class DetectorParams:
         Signal-to-noise ratio above which a DiaSource is detected.
     aperture : float
         Radius in pixels of the Sources' aperture flux: that at which stars scatter least.
+    ring : tuple of float or None
+        Radii in pixels of the ring whose sky is taken off the aperture's; None: none is.
     reference_radius_deg : float
         Radius of the reference stars that are looked up round the detector's centre.
+    reliability : str
+        Name of the model that scores DiaSources.
     """
 
     fwhm: float = 2.5
     threshold: float = 5.0
     aperture: float = 3.5
+    ring: tuple | None = (7.0, 13.0)
     reference_radius_deg: float = 0.7
+    reliability: str = "reliability"
     wcs: WcsParams = field(default_factory=lambda: WcsParams(radius_arcsec=15))
     subtraction: SubtractParams = field(
         default_factory=lambda: SubtractParams(
@@ -73,8 +79,9 @@ POINTING_ARCSEC = 30.0  # largest error of a header's boresight
 def parameters(camera: Instrument) -> DetectorParams:
     """Return the parameters for a camera: stars of fine pixels are wide, and headers of such cameras point well."""
     if camera.pixel_scale > FINE_PIXELS:
-        return DetectorParams()
-    return DetectorParams(fwhm=4.0, reference_radius_deg=0.25, wcs=WcsParams(), subtraction=SubtractParams())
+        return DetectorParams(reliability=camera.reliability)
+    return DetectorParams(fwhm=4.0, ring=None, reference_radius_deg=0.25, reliability=camera.reliability,
+                          wcs=WcsParams(), subtraction=SubtractParams())  # fmt: skip
 
 
 def calibrate_snaps(
@@ -162,7 +169,7 @@ def recalibrate(
 
 def sources(exposure: Exposure, found: np.ndarray, params: DetectorParams) -> np.ndarray:
     """Return the Sources of a calibrated exposure."""
-    return measure_sources(exposure, found, params.aperture)
+    return measure_sources(exposure, found, params.aperture, params.ring)
 
 
 def coadd_like(template: Exposure) -> Exposure:
@@ -207,4 +214,4 @@ def difference_registered(
     excess = max(1.0, 1.4826 * float(np.median(np.abs(score[score != 0]))))
     peaks = find_peaks(score / np.float32(excess), threshold=params.threshold)
     rows = measure_dia_sources(result, exposure, registered, peaks)
-    return result, score_reliability(rows, result, exposure, registered, apart), registered
+    return result, score_reliability(rows, result, exposure, registered, apart, params.reliability), registered

@@ -105,7 +105,8 @@ class ReleaseParams:
     @property
     def detector(self) -> DetectorParams:
         """Parameters of the steps of one detector."""
-        params = replace(DetectorParams(), fwhm=self.fwhm, threshold=self.threshold, aperture=1.5 * self.fwhm)
+        params = replace(DetectorParams(), fwhm=self.fwhm, threshold=self.threshold, aperture=1.5 * self.fwhm,
+                         ring=None)  # fmt: skip
         return params if self.fwhm < WELL_SAMPLED else replace(params, subtraction=SubtractParams())
 
 

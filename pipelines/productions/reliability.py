@@ -65,9 +65,10 @@ def badly_subtracted(given: Given, made: Made) -> Made:
                 *difference_registered(made.exposure, made.found, template, params, made.apart))  # fmt: skip
 
 
-def train(values: np.ndarray, label: np.ndarray, good: np.ndarray) -> dict:
-    """Return the model; `good` are the examples of good differences, whose real ones set the threshold."""
-    mean, scale, real = values.mean(axis=0), values.std(axis=0) + 1e-6, label == REAL
+def train(values: np.ndarray, label: np.ndarray, good: np.ndarray, loss: float = LOSS, version: int = VERSION) -> dict:
+    """Return the model; `good` are the examples of which the share `loss` of the real ones may come below THRESHOLD."""
+    mean, scale, real = values.mean(axis=0), values.std(axis=0), label == REAL
+    scale[scale < 1e-4] = 1  # of what a camera of one Snap does not have
     terms = quadratic((values - mean) / scale)
     weight = np.where(real, 0.5 / real.sum(), 0.5 / (~real).sum()) * len(real)
     sign = np.where(real, -1.0, 1.0)
@@ -81,13 +82,14 @@ def train(values: np.ndarray, label: np.ndarray, good: np.ndarray) -> dict:
 
     coefficients = minimize(cost, np.zeros(terms.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 2000}).x
     edge = np.log(THRESHOLD / (1 - THRESHOLD))
-    coefficients[0] += edge - np.quantile((terms @ coefficients)[real & good], LOSS)
+    coefficients[0] += edge - np.quantile((terms @ coefficients)[real & good], loss)
     kept = terms @ coefficients >= edge
-    for name, which in (("good", good), ("bad", ~good)):
-        print(f"{name} differences: {np.sum(real & which)} real, {kept[real & which].mean():.4f} kept; "
-              f"{np.sum(~real & which)} false, {kept[~real & which].mean():.3f} kept")  # fmt: skip
+    for name, which in (("good", good), ("other", ~good)):
+        if which.any():
+            print(f"{name} examples: {np.sum(real & which)} real, {kept[real & which].mean():.4f} kept; "
+                  f"{np.sum(~real & which)} false, {kept[~real & which].mean():.3f} kept")  # fmt: skip
     return {
-        "version": VERSION, "features": list(FEATURES), "seeds": [min(SEEDS), max(SEEDS)],
+        "version": version, "features": list(FEATURES),
         "mean": mean.round(5).tolist(), "scale": scale.round(5).tolist(),
         "coefficients": coefficients.round(5).tolist(),
     }  # fmt: skip
@@ -106,6 +108,7 @@ def main() -> None:
             parts.append((values, label, np.full(len(label), is_good)))
         print(seed, len(label), file=sys.stderr, flush=True)
     trained = train(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    trained["seeds"] = [min(SEEDS), max(SEEDS)]
     MODEL.write_text(yaml.safe_dump(trained, default_flow_style=None, sort_keys=False, width=120))
 
 

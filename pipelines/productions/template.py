@@ -1,20 +1,26 @@
-"""The template of a field: the best calibrated exposures, warped to one grid that covers all of them, and added."""
+"""The template of a field: the best calibrated exposures, warped to one grid that covers all of them, and added.
+
+What it shows is the field's hosts: Objects with ellipse and extendedness.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 from psycopg2.extensions import connection as Connection
+from scipy.spatial import cKDTree
 
 from db import queue
 from db.files import FileStore, register
+from db.load import load
 from db.provenance import record
 from db.queries import queries
 from db.queue import Job
 from db.regions import Point, Polygon
 from pipelines.image import Exposure, Observation, Wcs, read_exposure
 from pipelines.image.files import exposure_bytes
+from pipelines.productions import detector as steps
 from pipelines.productions.detector import DetectorParams
-from pipelines.productions.rows import healpix29
+from pipelines.productions.rows import chord, healpix29, object_rows, unit_vectors
 from pipelines.steps.coadd import CoaddParams, coadd
 from pipelines.steps.detect import detect
 from pipelines.steps.patches import patch_at
@@ -23,7 +29,7 @@ from pipelines.steps.warp import warp
 from pipelines.steps.wcs import gnomonic
 
 RELEASE = 0
-INPUTS = 15
+INPUTS, PARTS = 24, 8  # exposures, and parts of the night that they come from
 ARCMIN = 60.0
 KINDS = ("template", "detection", "deep", "chi_squared", "rgb")
 """Kinds of coadds by their number in the id."""
@@ -32,13 +38,14 @@ KINDS = ("template", "detection", "deep", "chi_squared", "rgb")
 def make_template(connection: Connection, store: FileStore, job: Job) -> None:
     """Run the job `template`: coadd the best exposures of the release; finished in the commit of its row."""
     with connection, connection.cursor() as cursor:
-        cursor.execute(queries("bootstrap")["best"], {"inputs": INPUTS})
+        cursor.execute(queries("bootstrap")["best"], {"inputs": INPUTS, "parts": PARTS})
         chosen = cursor.fetchall()
     exposures = [read_exposure(store.get(bytes(sha256))) for _, sha256, _ in chosen]
     wcs, shape = grid([(e.wcs, e.shape) for e in exposures])
     warps = [registered(exposure, wcs, shape) for exposure in exposures]
     template, _ = coadd(warps, CoaddParams(subtraction=DetectorParams().subtraction))
     stored = store.put(exposure_bytes(template, compress=False))
+    found = hosts(template, DetectorParams())
     patch = patch_row(wcs, shape)
     row = coadd_row(template, "template", RELEASE, patch["patch_id"], chosen[0][2], [e.observation for e in exposures])
     with connection, connection.cursor() as cursor:
@@ -49,7 +56,33 @@ def make_template(connection: Connection, store: FileStore, job: Job) -> None:
         save_coadd(cursor, row, [key for key, *_ in chosen])
         record(cursor, job.job_id, "template", "coadd", row["coadd_id"],
                {"calibrated": [bytes(sha256) for _, sha256, _ in chosen]})
-        queue.finish(cursor, job, {"template": stored.sha256.hex(), "inputs": len(chosen)})
+        made = save_hosts(connection, found, float(wcs.pixel_scale(*(n / 2 for n in shape[::-1]))))
+        queue.finish(cursor, job, {"template": stored.sha256.hex(), "inputs": len(chosen), "objects": made})
+
+
+def hosts(template: Exposure, params: DetectorParams) -> np.ndarray:
+    """Return the Sources of a template: stars and galaxies with their ellipses."""
+    found = steps.sources(template, detect(template, fwhm=params.fwhm), params)
+    return found[~found["centroid_flag"] & (found["psf_flux"] > 0) & np.isfinite(found["psf_flux"])]
+
+
+def save_hosts(connection: Connection, found: np.ndarray, radius_arcsec: float) -> int:
+    """Give Objects the shape that the template shows, and make Objects of what no exposure shows; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries("bootstrap")["objects"])
+        object_id, ra, dec = (np.array(column) for column in zip(*cursor, strict=True))
+        places = cKDTree(unit_vectors(ra, dec))
+        distance, nearest = places.query(unit_vectors(found["ra"], found["dec"]))
+        known = np.flatnonzero(distance < chord(radius_arcsec))
+        known = known[np.argsort(distance[known])]
+        known = known[np.unique(nearest[known], return_index=True)[1]]  # the nearest of each Object
+        cursor.execute(queries("bootstrap")["set_shapes"], {
+            "objects": object_id[nearest[known]].tolist(),
+            **{name: found[name][known].tolist() for name in ("extendedness", "ixx", "iyy", "ixy")},
+        })
+    alone = found[distance >= chord(radius_arcsec)]
+    load(connection, "object", object_rows(alone, RELEASE))
+    return len(alone)
 
 
 def registered(exposure: Exposure, wcs: Wcs, shape: tuple[int, int], fwhm: float = DetectorParams.fwhm) -> Exposure:

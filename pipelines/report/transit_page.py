@@ -251,7 +251,7 @@ def _facts(curves, planet, star, found) -> Answer:
         "Rp/R*": f"{found.ratio:.4f} ± {found.ratio_err:.4f}",
         "scatter outside the transit [%]": f"{100 * scatter(curves, planet, star):.3f}",
         "the same of stars as bright [%]": f"{100 * comparison(curves, planet, star):.3f}",
-        "red noise β": f"{found.beta:.2f}",
+        "correlated noise [%]": f"{100 * found.red:.3f}",
     }
     return Answer("Transit", "", tuple(told), (tuple(told.values()),))
 

@@ -5,6 +5,7 @@ import sep
 
 from pipelines.image import VaryingImage, bits
 from pipelines.image.varying import polynomial
+from pipelines.steps.local_sky import local_sky
 from pipelines.steps.pointsource import fit_sources, fit_together, forced_flux, weights
 from pipelines.steps.shape import extendedness, measure_shapes
 
@@ -84,7 +85,7 @@ def measure_dia_sources(difference, science, template, peaks):
     return rows
 
 
-def measure_sources(exposure, detections, aperture=None):
+def measure_sources(exposure, detections, aperture=None, ring=None):
     """Measure the Sources of a calibrated exposure: point sources together, apertures and moments each by itself.
 
     Parameters
@@ -94,6 +95,8 @@ def measure_sources(exposure, detections, aperture=None):
     detections : ndarray of DETECTION
     aperture : float, optional
         Radius in pixels of the aperture flux; 1.5 FWHM by default.
+    ring : tuple of float, optional
+        Inner and outer radius in pixels of the ring whose sky is taken off the aperture's; none by default.
 
     Returns
     -------
@@ -103,7 +106,7 @@ def measure_sources(exposure, detections, aperture=None):
     weight = weights(exposure.pixels)
     x, y = detections["x"], detections["y"]
     fitted, residual, removed = fit_together(exposure.pixels.image, weight, exposure.psf, x, y)
-    radius = _common(rows, exposure, weight, fitted, x, y, aperture)
+    radius = _common(rows, exposure, weight, fitted, x, y, aperture, ring)
     rows["extendedness"] = extendedness(residual, weight, exposure.psf, rows["x"], rows["y"], removed)
     rows["snr"] = np.abs(fitted["flux"]) / np.sqrt(fitted["var_flux"])
     rows["ap_radius"] = radius
@@ -111,7 +114,7 @@ def measure_sources(exposure, detections, aperture=None):
     return rows
 
 
-def _common(rows, exposure, weight, fitted, x_peak, y_peak, aperture=None):
+def _common(rows, exposure, weight, fitted, x_peak, y_peak, aperture=None, ring=None):
     """Fill the columns that every kind of measurement has; return the aperture radius in arcsec."""
     failed = ~np.isfinite(fitted["var_x"])
     x = np.where(failed, x_peak, fitted["x"])
@@ -127,7 +130,7 @@ def _common(rows, exposure, weight, fitted, x_peak, y_peak, aperture=None):
     rows["psf_flux"], rows["psf_flux_err"] = rows["raw_flux"] * factor, rows["raw_flux_err"] * factor
     rows["psf_flux_flag"] = failed
     rows["photo_calib"], rows["photo_calib_err"] = factor, exposure.photo_calib.err
-    radius = _aperture(rows, exposure, x, y, factor, aperture)
+    radius = _aperture(rows, exposure, x, y, factor, aperture, ring)
     measure_shapes(rows, exposure, weight, x, y, jacobian)
     set_pixel_flags(rows, exposure.pixels, x, y, int(np.ceil(1.5 * exposure.psf.fwhm(*_middle(exposure)))))
     return radius * exposure.wcs.pixel_scale(*_middle(exposure))
@@ -147,11 +150,15 @@ def _position_errors(rows, fitted, jacobian):
     rows["ra_dec_cov"] = sky[:, 0, 1]
 
 
-def _aperture(rows, exposure, x, y, factor, radius=None):
+def _aperture(rows, exposure, x, y, factor, radius=None, ring=None):
     """Aperture flux within 1.5 FWHM or a radius in pixels, corrected by the part of the PSF outside."""
     radius = radius or 1.5 * exposure.psf.fwhm(*_middle(exposure))
     pixels = exposure.pixels
     flux, error, flag = sep.sum_circle(pixels.image, x, y, radius, var=pixels.variance, mask=pixels.unusable, subpix=0)
+    if ring:
+        sky, sky_error = local_sky(pixels, x, y, ring)
+        area = np.pi * radius**2
+        flux, error = flux - area * sky, np.hypot(error, area * sky_error)
     inside = part_inside(exposure.psf, radius, x, y)
     rows["ap_flux"], rows["ap_flux_err"] = flux * factor / inside, error * factor / inside
     rows["ap_flux_flag"] = flag != 0

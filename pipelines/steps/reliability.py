@@ -1,7 +1,8 @@
 """Score DiaSources: how probably is each real, and not an artefact of the subtraction?
 
 A logistic regression on features of the measurement and of the pixels round it, and on their products. Its
-coefficients are data, `reliability.yaml`, made by `python -m pipelines.productions.reliability` from simulated scenes.
+coefficients are data: `reliability.yaml`, made by `python -m pipelines.productions.reliability` from simulated scenes,
+and, for a camera with faults of its own, `reliability_CAMERA.yaml`, made by `python -m pipelines.productions.injected`.
 """
 
 from functools import cache
@@ -34,12 +35,12 @@ FEATURES = (
 
 
 @cache
-def model():
-    """Return the shipped model: version, and the mean, scale and coefficients of its terms."""
-    return {key: np.array(value) for key, value in yaml.safe_load(MODEL.read_text()).items()}
+def model(name="reliability"):
+    """Return a shipped model: version, and the mean, scale and coefficients of its terms."""
+    return {key: np.array(value) for key, value in yaml.safe_load(MODEL.with_stem(name).read_text()).items()}
 
 
-def score_reliability(rows, difference, science, template, apart=None):
+def score_reliability(rows, difference, science, template, apart=None, name="reliability"):
     """Return DiaSources with `reliability`, from 0 to 1, and `reliability_version`.
 
     Below 0.1, where association rejects them, are about as many real ones as the training was told to lose.
@@ -51,8 +52,10 @@ def score_reliability(rows, difference, science, template, apart=None):
         On the same pixels.
     apart : Exposure, optional
         The first Snap minus the second.
+    name : str
+        Of the model.
     """
-    rows, known = rows.copy(), model()
+    rows, known = rows.copy(), model(name)
     terms = quadratic((features(rows, difference, science, template, apart) - known["mean"]) / known["scale"])
     rows["reliability"] = 1 / (1 + np.exp(-np.clip(terms @ known["coefficients"], -30, 30)))
     rows["reliability_version"] = known["version"]

@@ -76,6 +76,16 @@ def test_stars_become_objects_with_light_curves(few):
     assert often[0][0] > 400
 
 
+def test_what_the_template_shows_are_objects_with_ellipses(few):
+    shaped, faint = ask(real_night.LEVEL1, """
+        SELECT count(*) FILTER (WHERE ixx * iyy > ixy ^ 2 AND extendedness IS NOT NULL),
+               count(*) FILTER (WHERE NOT EXISTS (SELECT FROM refcat AS r WHERE r.healpix29 = o.healpix29
+                                                  AND r.catalogue = 'bootstrap'))
+        FROM object AS o""")[0]
+    assert shaped > 500
+    assert faint > 50
+
+
 def test_one_query_gives_a_normalised_light_curve(few):
     with closing(connect(real_night.RELEASE)) as session:
         found = report.ask(session, "ensemble", "light_curve", ra=PLANET.ra, dec=PLANET.dec, radius_arcsec=8)
@@ -90,6 +100,16 @@ def test_the_night_starts_from_the_release(few):
     assert set(objects[1]) <= set(objects[0])
     found = ask(real_night.LEVEL1, "SELECT count(*), count(DISTINCT visit_id) FROM exposure WHERE kind = 'difference'")
     assert found == [(5, 5)]
+
+
+def test_the_star_of_a_known_planet_is_forced_though_nothing_is_detected_there(few):
+    with closing(connect(real_night.LEVEL1)) as session:
+        middle = ask(real_night.LEVEL1, "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY midpoint_tai) FROM visit")
+        found = report.ask(session, "ensemble", "forced", ra=PLANET.ra, dec=PLANET.dec, middle_tai=middle[0][0],
+                           half=4 / 1440)  # fmt: skip
+    percent, error, measurements = found.rows[0]
+    assert measurements == 5
+    assert abs(percent) < 5 * error + 3
 
 
 def test_progress_is_told(few):
@@ -111,3 +131,12 @@ def test_the_whole_night_shows_the_transit(hub, tmp_path):
     assert found.ratio == pytest.approx(0.150, abs=0.010)
     assert transit_page.scatter(curves, planet, star) < 0.0047
     assert transit_page.comparison(curves, planet, star) < 0.0050
+    real_night.observe(night, lambda *_: None)
+    left = ask(real_night.LEVEL1, "SELECT count(*) / 142.0 FROM dia_source WHERE NOT rejected")
+    assert left[0][0] < 10
+    visits = ask(real_night.LEVEL1, "SELECT midpoint_tai FROM visit ORDER BY 1")
+    offset = np.median(curves.time - np.array(visits).ravel())  # from TAI to BJD TDB
+    with closing(connect(real_night.LEVEL1)) as session:
+        forced = report.ask(session, "ensemble", "forced", ra=PLANET.ra, dec=PLANET.dec, half=1.5 / 24,
+                            middle_tai=planet.mid_transit - offset)  # fmt: skip
+    assert forced.rows[0][0] == pytest.approx(-2.2, abs=0.5)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from pipelines.instruments import instrument
+from pipelines.productions.detector import parameters
+from pipelines.productions.injected import trial
 from pipelines.steps.acquire import read_raw
 from pipelines.steps.background import subtract_background
 from pipelines.steps.decorrelate import decorrelate
@@ -97,3 +99,13 @@ def test_the_difference_has_no_stars_left(science, template):
     clean = ~(rows["pixel_flag_saturated"] | rows["pixel_flag_edge"])
     assert bright > 40
     assert clean.sum() < bright
+
+
+def test_injected_transients_survive_and_little_else(science, template):
+    found = trial(science[0], template[0], parameters(CAMERA), np.full(40, 12.0), np.array([HATP32]),
+                  np.random.default_rng(1))  # fmt: skip
+    transients, kept, others = found.kept()
+    assert transients > 30
+    assert kept > 0.9 * transients
+    assert others < 10
+    assert found.flagged < 0.1

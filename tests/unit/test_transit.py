@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.transit import Orbit, fit_transit, red_noise, separation, transit_flux
+from pipelines.transit import Orbit, fit_transit, separation, transit_flux
 
 LIMB = (0.35, 0.2)
 ORBIT = Orbit(period=2.15, distance=5.344, inclination=88.98, eccentricity=0.159, omega=50.0, limb=LIMB)
@@ -47,9 +47,20 @@ def test_errors_of_the_fit_are_right():
     assert abs(np.mean(deep)) < 0.5
 
 
-def test_red_noise_is_told_from_white():
+def test_correlated_noise_is_told_and_makes_errors_larger():
     rng = np.random.default_rng(3)
-    white = rng.normal(0, 1, 400)
-    time = np.arange(400) * 3 / 1440
-    assert red_noise(time, white) < 1.25
-    assert red_noise(time, np.repeat(white[::10], 10)) > 2
+    model = transit_flux(separation(TIME, 0.001, ORBIT), 0.15, LIMB)
+    white = rng.normal(0, 0.003, TIME.size)
+    drift = 0.003 * np.linalg.cholesky(np.exp(-np.abs(TIME[:, None] - TIME) * 24)) @ rng.normal(0, 1, TIME.size)
+    plain, red = (fit_transit(TIME, model * (1 + noise), ORBIT, (0.004, 0.13)) for noise in (white, white + drift))
+    assert red.red > 1.5 * plain.red
+    assert red.ratio_err > 1.5 * plain.ratio_err
+
+
+def test_one_spoilt_frame_has_no_weight():
+    rng = np.random.default_rng(4)
+    flux = transit_flux(separation(TIME, 0.001, ORBIT), 0.15, LIMB) * (1 + rng.normal(0, 0.003, TIME.size))
+    spoilt = flux.copy()
+    spoilt[TIME.size // 2] *= 1.05
+    clean, with_it = (fit_transit(TIME, each, ORBIT, (0.004, 0.13)) for each in (flux, spoilt))
+    assert with_it.ratio == pytest.approx(clean.ratio, abs=0.5 * clean.ratio_err)
