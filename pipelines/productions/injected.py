@@ -61,7 +61,7 @@ class Trial:
     def kept(self) -> tuple[int, int, int]:
         """Return the transients, those that survive detection and reliability, and the false detections that do."""
         good = self.reliability >= THRESHOLD
-        survive = good[self.found] & (self.found >= 0)
+        survive = good[self.found[self.found >= 0]]
         return len(self.found), int(survive.sum()), int(np.sum(good & (self.label == FALSE)))
 
 
