@@ -10,6 +10,7 @@ from pipelines.image import VaryingImage, bits
 from pipelines.image.masked import UNUSABLE, grow
 from pipelines.image.varying import surface
 from pipelines.steps.cores import settle_cores
+from pipelines.steps.interpolate import fill_alone
 from pipelines.steps.kernel import KernelParams, basis_images, choose_stamps, fit_kernel, kernel_between, kernel_of
 from pipelines.steps.variance import smooth_variance
 
@@ -81,6 +82,7 @@ def subtract(science, template, x, y, flux, params=None):
     middle = (science.shape[1] / 2, science.shape[0] / 2)
     sharper = template.psf.fwhm(*middle) <= params.deconvolve * science.psf.fwhm(*middle)
     reference, target = (template, science) if sharper else (science, template)
+    reference = fill_alone(reference)
     bad = reference.pixels.unusable | target.pixels.unusable
     ref_image, target_image = (_filled(exposure.pixels) for exposure in (reference, target))
     lasting = _in_both(science.pixels.image, template.pixels.image, x, y)

@@ -11,7 +11,7 @@ from pipelines.image import Psf, VaryingImage
 from pipelines.steps.background import subtract_background
 from pipelines.steps.decorrelate import decorrelate, whitening_kernel
 from pipelines.steps.detect import detect
-from pipelines.steps.interpolate import fill_saturated
+from pipelines.steps.interpolate import fill_alone, fill_saturated
 from pipelines.steps.kernel import KernelParams, _convolve_stamp, basis_images, basis_rows, stamp_equations
 from pipelines.steps.measure import force_photometry, measure_dia_sources
 from pipelines.steps.peaks import find_peaks, score_image
@@ -186,3 +186,21 @@ def test_a_psf_convolved_with_a_kernel_has_the_joint_width():
     gaussian = VaryingImage((np.exp(-(u**2 + v**2) / 18) / (18 * np.pi))[None], (64, 64))
     joint = Psf(gaussian).convolved(kernel)
     assert joint.fwhm(32, 32) == pytest.approx(2.3548 * np.sqrt(9 + 4), rel=0.01)
+
+
+def test_a_pixel_that_stands_alone_is_filled_as_well_as_it_was_measured():
+    rng = np.random.default_rng(5)
+    stars = scene.stars(rng, (256, 256), 60)
+    exposure, _ = subtract_background(scene.observe(stars, scene.Seeing(4.0), scene.wcs((256, 256)), rng, (256, 256)))
+    exposure = exposure.with_(psf=scene.Seeing(4.0).psf((256, 256)))
+    lost = np.zeros((256, 256), bool)
+    lost[2::6, 3::6] = True  # each alone
+    lost[::6, 200] = lost[1::6, 200] = True  # in twos
+    spoilt = exposure.with_(pixels=exposure.pixels.with_(image=np.where(lost, 6e4, exposure.pixels.image)))
+    filled = fill_alone(spoilt.with_(pixels=spoilt.pixels.with_flag(lost, "BAD"))).pixels
+    mended = lost & ~filled.unusable
+    assert mended.sum() > 0.9 * lost[2::6, 3::6].size
+    assert not mended[:, 200].any()
+    np.testing.assert_array_equal(filled.image[~lost], exposure.pixels.image[~lost])
+    noise = np.sqrt(filled.variance + exposure.pixels.variance)
+    assert np.std(((filled.image - exposure.pixels.image) / noise)[mended]) == pytest.approx(1, abs=0.1)
