@@ -6,6 +6,7 @@ import pytest
 from pipelines.instruments import instrument
 from pipelines.productions.detector import parameters
 from pipelines.productions.injected import trial
+from pipelines.productions.reliability import FALSE
 from pipelines.steps.acquire import read_raw
 from pipelines.steps.background import subtract_background
 from pipelines.steps.decorrelate import decorrelate
@@ -106,6 +107,6 @@ def test_injected_transients_survive_and_little_else(science, template):
                   np.random.default_rng(1))  # fmt: skip
     transients, kept, others = found.kept()
     assert transients > 30
-    assert kept > 0.8 * transients  # of a template of one frame; 97 % at SNR 8 of a coadd
-    assert others < 10
+    assert kept > 0.8 * transients  # frames without a dark, one the template; of a coadd 97 % at SNR 8
+    assert others < 0.5 * np.sum(found.label == FALSE)
     assert found.flagged < 0.1
