@@ -7,12 +7,12 @@ from scipy.signal import fftconvolve
 OUTLIER = 4.0  # sigma, beyond which a pixel tells of something else than the core
 
 
-def settle_cores(difference, variance, usable, filled, cores, kernel, wings, error):
-    """Let the pixels round each saturated core tell how its light was to be filled and spread.
+def settle_cores(difference, variance, usable, filled, saturated, cores, kernel, wings, error):
+    """Let the pixels round each bright core tell how its light was to be filled and spread.
 
     A core that was filled with too little or too much, or off its place, leaves so much of its light convolved with
     the kernel round the mask; and what is little in a kernel's wings is much of such a star. A few numbers for each
-    core are fitted there and taken out.
+    core are fitted there and taken out. Of a star whose core was not filled the change of flux is no fault: it stays.
 
     Parameters
     ----------
@@ -22,8 +22,8 @@ def settle_cores(difference, variance, usable, filled, cores, kernel, wings, err
         Pixels to fit.
     filled : ndarray
         The image that was convolved, its saturated cores filled.
-    cores : ndarray of bool
-        Saturated cores, and those of other stars so bright.
+    saturated, cores : ndarray of bool
+        Saturated cores; these, and those of other stars so bright.
     kernel : VaryingImage
     wings : ndarray, shape (n, m, m)
         Shapes by which the kernel's wings may be wrong.
@@ -37,13 +37,16 @@ def settle_cores(difference, variance, usable, filled, cores, kernel, wings, err
         local = kernel.at(*((s.start + s.stop) / 2 for s in place[::-1]))
         light = np.where(blobs[box] == number, filled[box], 0).astype(np.float64)
         spread = fftconvolve(light, local, mode="same")
-        wide = [fftconvolve(light, wing, mode="same") for wing in wings]
+        part = [wing.sum() / local.sum() for wing in wings]
+        wide = [fftconvolve(light, wing, mode="same") - p * spread for wing, p in zip(wings, part, strict=True)]
         slopes = np.gradient(spread)
         bends = [*np.gradient(slopes[0]), np.gradient(slopes[1], axis=1)]
         shapes = np.stack([spread, *slopes, *bends, *wide]).reshape(-1, spread.size)
         sigma = np.sqrt(np.maximum(variance[box], 1e-9)).ravel()  # no data, no variance
-        correction = _fitted(difference[box].ravel() / sigma, shapes / sigma, usable[box].ravel()) @ shapes
-        difference[box] -= correction.reshape(spread.shape)
+        amounts = _fitted(difference[box].ravel() / sigma, shapes / sigma, usable[box].ravel())
+        if not np.any(saturated[box][light != 0]):
+            amounts[0] = 0
+        difference[box] -= (amounts @ shapes).reshape(spread.shape)
         variance[box] += fftconvolve(error[box] * light, np.abs(local), mode="same") ** 2
 
 
