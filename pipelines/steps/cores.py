@@ -7,7 +7,7 @@ from scipy.signal import fftconvolve
 OUTLIER = 4.0  # sigma, beyond which a pixel tells of something else than the core
 
 
-def settle_cores(difference, variance, usable, filled, saturated, cores, kernel, wings, error):
+def settle_cores(difference, variance, usable, filled, cores, kernel, wings, error):
     """Let the pixels round each bright core tell how its light was to be filled and spread.
 
     A core that was filled with too little or too much, or off its place, leaves so much of its light convolved with
@@ -22,13 +22,13 @@ def settle_cores(difference, variance, usable, filled, saturated, cores, kernel,
         Pixels to fit.
     filled : ndarray
         The image that was convolved, its saturated cores filled.
-    saturated, cores : ndarray of bool
-        Saturated cores; these, and those of other stars so bright.
+    cores : ndarray of bool
+        Saturated cores, and those of other stars so bright.
     kernel : VaryingImage
     wings : ndarray, shape (n, m, m)
         Shapes by which the kernel's wings may be wrong.
     error : ndarray
-        Part by which each pixel's light may be wrong after the correction.
+        Part by which each pixel's light may be wrong after the correction; 0 where it was not filled.
     """
     blobs, _ = label(cores, np.ones((3, 3)))
     half = kernel.planes.shape[1] // 2
@@ -44,7 +44,7 @@ def settle_cores(difference, variance, usable, filled, saturated, cores, kernel,
         shapes = np.stack([spread, *slopes, *bends, *wide]).reshape(-1, spread.size)
         sigma = np.sqrt(np.maximum(variance[box], 1e-9)).ravel()  # no data, no variance
         amounts = _fitted(difference[box].ravel() / sigma, shapes / sigma, usable[box].ravel())
-        if not np.any(saturated[box][light != 0]):
+        if not np.any(error[box][light != 0]):
             amounts[0] = 0
         difference[box] -= (amounts @ shapes).reshape(spread.shape)
         variance[box] += fftconvolve(error[box] * light, np.abs(local), mode="same") ** 2

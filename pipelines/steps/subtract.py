@@ -109,7 +109,7 @@ def subtract(science, template, x, y, flux, params=None):
     cores = saturated | (ref_image > params.bright * np.sqrt(np.median(variance[::8, ::8])))
     wings = basis_images(replace(fit, sigmas=fit.sigmas[-WINGS:], degrees=(0,) * WINGS))
     errors = np.where(saturated, params.core_error, 0).astype(np.float32)
-    settle_cores(difference, variance, ~(bad | spoilt), ref_image, saturated, cores, kernel, wings, errors)
+    settle_cores(difference, variance, ~(bad | spoilt), ref_image, cores, kernel, wings, errors)
     psf = science.psf
     if not sharper:  # the difference has the template's scale and sign
         factor = -1 / kernel.at(*middle).sum()

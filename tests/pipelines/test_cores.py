@@ -27,9 +27,8 @@ def settled(difference, kernel, saturated):
     cores, nothing = reference > 1000, np.zeros((SIDE, SIDE), bool)
     usable = ~cores if saturated else ~nothing
     difference = difference + np.random.default_rng(1).normal(0, 3, difference.shape)
-    errors = np.zeros((SIDE, SIDE), np.float32)
-    marked = cores if saturated else nothing
-    settle_cores(difference, np.full_like(difference, 9), usable, reference, marked, cores, kernel, wings, errors)
+    errors = np.where(cores & saturated, np.float32(1e-6), 0)
+    settle_cores(difference, np.full_like(difference, 9), usable, reference, cores, kernel, wings, errors)
     return difference
 
 
