@@ -172,6 +172,8 @@ def _guard(session: connection, job: Job, pid: int, lane: Lane, said: list[str])
                     processes = [one for (one,) in cursor]
                     for one in processes:
                         slow_down(one, NICE)
+                    # A cancel that comes between two statements of the session ends neither.
+                    cursor.execute(queries("lanes")["cancel_again"], {"query_id": job.parameters["query_id"]})
                     if cancelled is None and (over := _over(now - began, sum(map(_memory, processes)), lane)):
                         said.append(over)
                         cancelled = now

@@ -16,6 +16,9 @@ WHERE query_id = %(query_id)s AND state IN ('queued', 'running')
 -- processes: the server's processes that work for a session: its own, and parallel ones
 SELECT pid FROM pg_stat_activity WHERE %(pid)s IN (pid, leader_pid)
 
+-- cancel_again: end the statement of a query that its user has cancelled
+SELECT pg_cancel_backend(pid) FROM level3.query WHERE query_id = %(query_id)s AND state = 'cancelled'
+
 -- cancel_backend: end the statement of a session
 SELECT pg_cancel_backend(%(pid)s)
 

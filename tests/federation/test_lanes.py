@@ -107,6 +107,21 @@ def test_a_query_is_cancelled_by_its_user_and_nobody_else(release):
         assert cursor.fetchone() == ("cancelled",)
 
 
+def test_a_cancel_between_two_statements_is_not_lost(release, monkeypatch):
+    kept = lanes._keep
+
+    def cancelled_before(database, own, wanted, lane):
+        with closing(login("alice")) as session, session, session.cursor() as cursor:
+            cursor.execute("SELECT level3.cancel(%s)", [wanted.query_id])
+        time.sleep(0.1)  # what was sent to the session is dealt with
+        kept(database, own, wanted, lane)
+
+    monkeypatch.setattr(lanes, "_keep", cancelled_before)
+    begin = time.monotonic()
+    run(release, "SELECT pg_sleep(20)::text")
+    assert time.monotonic() - begin < 15
+
+
 def test_the_lanes_have_room_for_so_many_of_a_user(release):
     with closing(login("alice")) as session, session.cursor() as cursor:
         for _ in range(50):
