@@ -223,19 +223,20 @@ def _look(night: Night, watch: Watch, over: threading.Event, disturbed: bool) ->
                     watch.cpu[pid] = sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
             cursor.execute("SELECT count(*) FROM visit WHERE state = 'ready'")
             watch.backlog.append(cursor.fetchone()[0])
-            if disturbed and time.monotonic() - killed > KILL:
-                watch.killed += _kill_one(cursor)
+            if disturbed and time.monotonic() - killed > KILL and _kill_one(cursor):
+                watch.killed += 1
                 killed = time.monotonic()
 
 
-def _kill_one(cursor) -> int:
+def _kill_one(cursor) -> bool:
+    """Kill a worker that has a job in hand; return whether there was one."""
     cursor.execute("SELECT split_part(worker, ':', 2)::integer FROM queue.job WHERE state = 'running'")
     found = cursor.fetchall()
     if not found:
-        return 0
+        return False
     with suppress(ProcessLookupError):
         os.kill(random.choice(found)[0], signal.SIGKILL)
-    return 1
+    return True
 
 
 def _judge(session, watch: Watch, disturbed: bool) -> list[Result]:
