@@ -47,7 +47,7 @@ def survey(hub):
     """An empty survey with visits to come, and two users who own a small table each."""
     recreate(demo.DATABASE)
     sky = make_sky(demo.PARAMETERS)
-    visits = make_visits(demo.PARAMETERS, nights=30, per_night=60)
+    visits = make_visits(demo.PARAMETERS, nights=60, per_night=60)
     demo.load_catalogue(sky, visits)
     for name in USERS:
         users.add(name, "level3", PASSWORD)
