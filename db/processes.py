@@ -97,8 +97,15 @@ def _signal(pids: list[int], number: signal.Signals) -> None:
 
 
 def slow_down(pid: int, nice: int) -> None:
-    """Let others go first where they and a process of a private server want the same processor."""
-    if not uses_existing_server():
-        with suppress(OSError):  # ended already, or not ours to slow down
-            if os.getpriority(os.PRIO_PROCESS, pid) < nice:
-                os.setpriority(os.PRIO_PROCESS, pid, nice)
+    """Let others go first where they and a process of a private server want the same processor.
+
+    A server's process leads a session of its own, and Linux shares processors among sessions first: see sched(7).
+    """
+    if uses_existing_server():
+        return
+    with suppress(OSError):  # ended already, or not ours to slow down
+        if os.getpriority(os.PRIO_PROCESS, pid) < nice:
+            os.setpriority(os.PRIO_PROCESS, pid, nice)
+        session = Path(f"/proc/{pid}/autogroup")
+        if int(session.read_text().split()[-1]) < nice:
+            session.write_text(str(nice))

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -122,6 +123,9 @@ def test_people_yield_to_a_night_and_workers_do_not(sophie, hub):
         watchdog.let_nights_go_first(own)
         pids = [one.info.backend_pid for one in (sophie, worker, own)]
         assert [os.getpriority(os.PRIO_PROCESS, pid) - os.nice(0) for pid in pids] == [watchdog.NICE, 0, 0]
+        sessions = [Path(f"/proc/{pid}/autogroup") for pid in pids]
+        told = [int(session.read_text().split()[-1]) for session in sessions if session.exists()]
+        assert told in ([watchdog.NICE, 0, 0], [])
     users.drop("tyge")
 
 
