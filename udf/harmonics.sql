@@ -13,10 +13,8 @@ AS $python$
 -- include: refused.py
 -- include: lomb_scargle.py
 -- include: harmonics.py
-arrays = [np.array(values, float) for values in (tai, filters, fluxes, errors)]
 try:
-    if len({len(values) for values in arrays}) > 1:
-        raise RefusedError("VN023", "times, filters, fluxes and errors differ in number", "give one of each for each measurement")
+    arrays = measurements(tai, filters, fluxes, errors)
     if not 1 <= harmonics <= 10:
         raise RefusedError("VN023", f"{harmonics} harmonics, allowed are 1 to 10", "3 do for RR Lyrae")
     frequency = grid(arrays[0], min_period, max_period)

@@ -11,6 +11,18 @@ MOST_FREQUENCIES = 3_000_000
 CHUNK = 2_000_000  # values at once
 
 
+def measurements(tai, filters, fluxes, errors):
+    """A light curve that was given as lists, as four arrays; RefusedError where it is none."""
+    arrays = [np.array(values, float) for values in (tai, filters, fluxes, errors)]
+    if len({values.size for values in arrays}) > 1:
+        problem = "times, filters, fluxes and errors differ in number"
+        raise RefusedError("VN023", problem, "give one of each for each measurement")
+    if not (np.isfinite(arrays).all() and (arrays[3] > 0).all()):
+        problem = "something is not finite, or an error is not above 0"
+        raise RefusedError("VN023", problem, "leave such measurements out")
+    return arrays
+
+
 def grid(tai, min_period, max_period):
     """Frequencies [1/d] between two periods [d], as close as the light curve's length asks for."""
     span = np.ptp(tai) if tai.size else 0.0

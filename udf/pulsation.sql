@@ -14,10 +14,8 @@ AS $python$
 -- include: lomb_scargle.py
 -- include: harmonics.py
 -- include: pulsation.py
-arrays = [np.array(values, float) for values in (tai, filters, fluxes, errors)]
 try:
-    if len({len(values) for values in arrays}) > 1:
-        raise RefusedError("VN023", "times, filters, fluxes and errors differ in number", "give one of each for each measurement")
+    arrays = measurements(tai, filters, fluxes, errors)
     frequency = grid(arrays[0], min_period, max_period)
 except RefusedError as refused:
     plpy.error(f"pulsation_periods: {refused}", hint=refused.remedy, sqlstate=refused.code)

@@ -27,16 +27,18 @@ RETURNS bigint
 LANGUAGE sql
 AS $$
     WITH found AS (
-        SELECT count(*)::float8 AS dia_sources, count(*) FILTER (WHERE num_nonnulls(object_id, moving_object_id) = 1) AS associated
-        FROM :catalogue.dia_source WHERE visit_id = measure_visit.visit_id
+        SELECT count(*)::float8 AS dia_sources, count(*) FILTER (WHERE believed)::float8 AS believed,
+               count(*) FILTER (WHERE believed AND num_nonnulls(object_id, moving_object_id) = 1) AS associated
+        FROM (SELECT object_id, moving_object_id, coalesce(reliability, 1) >= 0.1 AS believed  -- as association does
+              FROM :catalogue.dia_source WHERE visit_id = measure_visit.visit_id) AS d
     ), measured AS (
         SELECT 'visit.detectors' AS metric,
                (SELECT count(*) FROM :catalogue.exposure AS e WHERE e.visit_id = v.visit_id AND e.kind = 'calibrated' AND e.snap = 0)
                / nullif(v.detectors, 0)::float8 AS value
         FROM :catalogue.visit AS v WHERE v.visit_id = measure_visit.visit_id
         UNION ALL SELECT 'visit.dia_sources', dia_sources FROM found
-        UNION ALL SELECT 'visit.dia_sources_associated', associated / dia_sources FROM found WHERE dia_sources > 0
-        UNION ALL SELECT 'visit.dia_sources_rejected', 1 - associated / dia_sources FROM found WHERE dia_sources > 0
+        UNION ALL SELECT 'visit.dia_sources_associated', associated / believed FROM found WHERE believed > 0
+        UNION ALL SELECT 'visit.dia_sources_rejected', 1 - associated / believed FROM found WHERE believed > 0
         UNION ALL
         SELECT 'visit.objects_new', count(*) / nullif(max(f.dia_sources), 0)
         FROM :catalogue.dia_source AS d JOIN :catalogue.object AS o USING (object_id) CROSS JOIN found AS f

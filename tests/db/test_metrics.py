@@ -10,9 +10,13 @@ from db.metrics import QualityError, QualityHold, accept, hold, load, metrics
 from db.queries import queries
 from db.schema.quality import LEVELS
 from pipelines import sdqa
+from udf.association.parameters import Parameters
 
 VISIT, DETECTOR = 4096 * 8000 + 7, 3
 EXPOSURE = int(pack(ExposureId(VISIT, DETECTOR, 0, Kind.CALIBRATED)))
+ROW = """INSERT INTO dia_source (dia_source_id, exposure_id, visit_id, detector_id, filter_id, midpoint_tai, ra, dec,
+                                 healpix29, object_id, reliability)
+         VALUES (%(key)s, 1, %(visit)s, 0, 1, 58000, 10, 10, 1, %(object)s, %(reliability)s)"""
 
 
 @pytest.fixture
@@ -116,10 +120,22 @@ def test_alerts_of_a_bad_detector_are_held_and_those_of_others_are_not(cursor):
 
 def test_a_bad_visit_holds_all_its_alerts(cursor):
     both = [alert_of(cursor, DETECTOR), alert_of(cursor, DETECTOR + 1)]
-    sdqa.write(cursor, VISIT, {"visit.dia_sources_rejected": 0.999}, None)
+    sdqa.write(cursor, VISIT, {"visit.dia_sources_rejected": 0.7}, None)
     assert held(cursor) == [(one, "visit.dia_sources_rejected") for one in both]
     sdqa.write(cursor, VISIT, {"visit.dia_sources_rejected": 0.01}, None)
     assert held(cursor) == []
+
+
+def test_detections_that_are_not_believed_do_not_count_as_rejected(cursor):
+    least = Parameters().min_reliability
+    cursor.execute("SELECT hven.ensure_partitions(0, 8000, 8000)")
+    for number, (parent, reliability) in enumerate([(5, 0.9), (None, None), (None, least), (None, least - 0.01)]):
+        key = int(pack(MeasurementId(0, VISIT, DETECTOR, 0, 1, number)))
+        cursor.execute(ROW, {"key": key, "visit": VISIT, "object": parent, "reliability": reliability})
+    sdqa.measure_visit(cursor, VISIT, None)
+    query = "SELECT value FROM sdqa_measurement WHERE metric = %s AND subject_id = %s"
+    assert ask(cursor, query, "visit.dia_sources_rejected", VISIT) == pytest.approx(2 / 3)
+    assert ask(cursor, query, "visit.dia_sources_associated", VISIT) == pytest.approx(1 / 3)
 
 
 def test_quality_that_can_not_be_written_is_told_and_harms_nothing_else(cursor):

@@ -3,6 +3,7 @@
 from contextlib import closing
 
 import numpy as np
+import psycopg2
 import pytest
 
 from db.connect import connect
@@ -81,6 +82,21 @@ def test_lists_of_objects_are_followed(matched):
         ids = "ARRAY(SELECT object_id FROM object LIMIT 3)"
         assert outcome(session, f"SELECT count(*) FROM hven.light_curve_list({ids})") == [(0,)]
         assert outcome(session, f"SELECT count(*) FROM hven.cutout_list({ids})") == [(0,)]
+
+
+@pytest.mark.parametrize("name", ["harmonic_periods", "pulsation_periods"])
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (([1.0, 2.0], [1], [1.0, 1.0], [0.1, 0.1]), "times, filters, fluxes and errors differ in number"),
+        (([1.0, None], [1, 1], [1.0, 1.0], [0.1, 0.1]), "something is not finite, or an error is not above 0"),
+        (([1.0, 2.0], [1, 1], [1.0, 1.0], [0.1, 0.0]), "something is not finite, or an error is not above 0"),
+    ],
+)
+def test_what_is_no_light_curve_is_refused(connection, name, values, problem):
+    with connection.cursor() as cursor, pytest.raises(psycopg2.Error, match=f"{name}: {problem}") as caught:
+        cursor.execute(f"SELECT * FROM hven.{name}(%s::float8[], %s, %s::float8[], %s::float8[])", values)
+    assert caught.value.pgcode == "VN023"
 
 
 def test_the_period_of_a_light_curve_given_as_arrays(connection):
