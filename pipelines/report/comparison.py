@@ -135,7 +135,7 @@ def _repeatability(curves: Mapping[str, Answer]) -> Answer:
 
 
 def _median(values: list[float] | None) -> float | None:
-    return round(float(np.median(values)), 2) if values else None
+    return round(float(np.median(values)), 1) if values else None
 
 
 def _scatter(curves: Mapping[str, Answer]) -> dict[str, str]:

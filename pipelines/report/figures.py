@@ -119,7 +119,7 @@ def scatter(x: Sequence, y: Sequence, bands: Sequence[str], labels: tuple[str, s
     axis.axhline(0, color="#7b7f86", lw=0.6)
     axis.set(xlabel=labels[0], ylabel=labels[1])
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=7, ncols=6)
+    axis.legend(fontsize=7, ncols=6, markerscale=4)
     return svg(made)
 
 

@@ -54,10 +54,10 @@ class Sky:
         return np.sort(np.random.default_rng(1).choice(here, min(count, here.size), replace=False))
 
 
-def make_sky(objects: int) -> Sky:
-    """Draw Objects, half of them extended."""
+def make_sky(objects: int, cap_deg: float = CAP_DEG) -> Sky:
+    """Draw Objects in a cap, half of them extended."""
     random = np.random.default_rng(151)
-    ra, dec = scattered(objects, *CENTRE, CAP_DEG, random)
+    ra, dec = scattered(objects, *CENTRE, cap_deg, random)
     pixel = healpy.ang2pix(1 << 29, ra, dec, nest=True, lonlat=True)
     order = np.argsort(pixel)
     ra, dec, pixel = ra[order], dec[order], pixel[order]

@@ -2,12 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy.spatial import cKDTree
 
+from pipelines.simulate.places import unit
 from tests.benchmarks import BENCHMARKS, RUNS, Result, in_turns
 from tests.benchmarks.command import bench
 from tests.benchmarks.facts import built_server
+from tests.benchmarks.growth import LONG_NIGHT, apart
+from tests.benchmarks.visits import CENTRE, FIELD_DEG
 
 
 def test_the_list_names_every_benchmark():
@@ -89,10 +94,17 @@ def test_digests_are_measured_against_text():
     assert peers == {"md5 of rows as text", "COPY as text and sha256"}
 
 
+def test_the_fields_of_a_long_night_do_not_meet():
+    centres = unit(*apart(LONG_NIGHT).T)
+    nearest = cKDTree(centres).query(centres, k=2)[0][:, 1]
+    assert np.degrees(2 * np.arcsin(nearest.min() / 2)) > 2 * FIELD_DEG
+    assert np.degrees(np.arccos((centres @ unit(*CENTRE)).min())) < 90
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "what"), [
     ("associate", "pairs unlike cKDTree's beyond 1e-9 arcsec"),
-    ("growth", "Visit 30 of a night v Visit 10"),
+    ("growth", "Visit 30 of a night v Visit 10, processor time"),
 ])
 def test_association_is_measured_at_any_size(name, what):
     done = CliRunner().invoke(bench, [name, "--size", "tiny", "--json"], catch_exceptions=False)
