@@ -10,6 +10,7 @@ from pipelines.steps.pointsource import fit_sources, fit_together, forced_flux, 
 from pipelines.steps.shape import extendedness, measure_shapes
 
 NARROW = 2.8  # pixels of FWHM, below which a star's pixels do not tell how the PSF varies
+STAR = 4.0  # times the sky's variance, which the model's errors make of a difference's on bright stars
 PIXEL_FLAGS = {  # column: mask planes that raise it
     "pixel_flag_bad": ("BAD",),
     "pixel_flag_saturated": ("SAT", "SAT_TEMPLATE"),
@@ -153,6 +154,13 @@ def _position_errors(rows, fitted, jacobian):
 def _aperture(rows, exposure, x, y, factor, radius=None, ring=None):
     """Aperture flux within 1.5 FWHM or a radius in pixels, corrected by the part of the PSF outside."""
     radius = radius or 1.5 * exposure.psf.fwhm(*_middle(exposure))
+    flux, error, rows["ap_flux_flag"] = summed_flux(exposure, x, y, radius, ring)
+    rows["ap_flux"], rows["ap_flux_err"] = flux * factor, error * factor
+    return radius
+
+
+def summed_flux(exposure, x, y, radius, ring=None):
+    """Return point sources' fluxes by the sum of the pixels within a radius, errors, and whether pixels lack."""
     pixels = exposure.pixels
     flux, error, flag = sep.sum_circle(pixels.image, x, y, radius, var=pixels.variance, mask=pixels.unusable, subpix=0)
     if ring:
@@ -160,9 +168,7 @@ def _aperture(rows, exposure, x, y, factor, radius=None, ring=None):
         area = np.pi * radius**2
         flux, error = flux - area * sky, np.hypot(error, area * sky_error)
     inside = part_inside(exposure.psf, radius, x, y)
-    rows["ap_flux"], rows["ap_flux_err"] = flux * factor / inside, error * factor / inside
-    rows["ap_flux_flag"] = flag != 0
-    return radius
+    return flux / inside, error / inside, flag != 0
 
 
 def part_inside(psf, radius, x, y):
@@ -264,9 +270,27 @@ def force_photometry(exposure, ra, dec):
     rows["x"], rows["y"] = x[index], y[index]
     rows["ra"], rows["dec"] = np.asarray(ra)[index], np.asarray(dec)[index]
     flux, error = forced_flux(exposure.pixels.image, weights(exposure.pixels), exposure.psf, x[index], y[index])
+    if exposure.observation.kind == "difference" and exposure.psf.fwhm(*_middle(exposure)) < NARROW:
+        flux, error = _with_stars_summed(exposure, rows["x"], rows["y"], flux, error)
     factor = exposure.photo_calib.nanojansky_per_count
     rows["psf_flux"], rows["psf_flux_err"] = flux * factor, error * factor
     rows["psf_flux_flag"] = ~np.isfinite(rows["psf_flux"])
     half = int(np.ceil(1.5 * exposure.psf.fwhm(*_middle(exposure))))
     set_pixel_flags(rows, exposure.pixels, x[index], y[index], half)
     return rows, index
+
+
+def _with_stars_summed(difference, x, y, flux, error):
+    """Return forced fluxes, those on bright stars weighted equally over the PSF instead of by it.
+
+    Where stars are two pixels wide, what interpolation leaves of one outweighs photons, but conserves its light: its
+    sum is zero, and the PSF's weights would find a flux in it.
+    """
+    variance = difference.pixels.variance
+    usual = np.median(variance[~difference.pixels.unusable])
+    row, column = (np.rint(v).astype(int).clip(0, n - 1) for v, n in zip((y, x), variance.shape, strict=True))
+    star = np.isfinite(flux) & (variance[row, column] > STAR * usual)
+    flux, error = flux.copy(), error.copy()
+    radius = 1.5 * difference.psf.fwhm(*_middle(difference))
+    flux[star], error[star], _ = summed_flux(difference, x[star], y[star], radius)
+    return flux, error
