@@ -36,6 +36,39 @@ def information(fwhm, variance, template_fwhm=None, template_variance=0.0):
     return (power * WAVES).sum(-1) * step / (2 * np.pi), (power * WAVES**3).sum(-1) * step / (4 * np.pi)
 
 
+def errors(seeing, x, y, flux, variance, half=20):
+    """Return the least errors of point sources whose own photons are noise too.
+
+    From Fisher's matrix of flux and place, pixel by pixel: one has the variance V + F P. Where F P ≫ V the flux's is √F,
+    whatever the PSF.
+
+    Parameters
+    ----------
+    seeing : Seeing
+    x, y, flux : ndarray, shape (n,)
+        Pixels and electrons.
+    variance : float
+        Of a pixel without the source.
+    half : int
+        Half the side of the stamps that are summed over.
+
+    Returns
+    -------
+    flux, x, y : ndarray, shape (n,)
+        One sigma each.
+    """
+    size, step = 2 * half + 1, 0.05
+    out = np.empty((len(x), 3))
+    for n, (column, row) in enumerate(zip(np.rint(x), np.rint(y), strict=True)):
+        light, right, left, up, down = (
+            seeing.stamp(column + dx, row + dy, size).ravel()
+            for dx, dy in ((0, 0), (step, 0), (-step, 0), (0, step), (0, -step))
+        )
+        slopes = np.stack([light, flux[n] * (right - left) / (2 * step), flux[n] * (up - down) / (2 * step)])
+        out[n] = np.sqrt(np.diag(np.linalg.inv(slopes / (variance + flux[n] * light) @ slopes.T)))
+    return out.T
+
+
 def local_variance(variance, seeing, x, y, half=7):
     """Return the variance that a point source sees: the mean over its PSF squared; NaN outside the image."""
     out = np.full(len(x), np.nan)

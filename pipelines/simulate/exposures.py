@@ -196,7 +196,7 @@ def with_transients(scene: Scene, visit: Visit, reference: Visit, *, depth=DEPTH
     scale = 10 ** (0.4 * (visit.zeropoint - reference.zeropoint))
     fwhm = [mean.shape(*places[0])[:, 0], reference.seeing(p).shape(*places[1])[:, 0]]
     flux = np.zeros(len(transients))
-    peak = 0.5 * information(fwhm[0], 1.0)[0]  # of ΣP³ / ΣP², the PSF that the source's own noise is weighted by
+    peak = 1.5 * information(fwhm[0], 1.0)[0]  # ΣP³ / ΣP², the PSF that the source's own noise is weighted by
     for _ in range(6):
         info, _ = information(fwhm[0], sums[0] + peak * flux, fwhm[1], sums[1] * scale**2 / depth)
         flux = transients["snr"] / np.sqrt(info)

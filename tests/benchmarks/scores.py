@@ -234,7 +234,7 @@ def repeatability(exposure: Exposure, truth: Truth, scene, *, least_snr=500.0, f
     """
     stars = truth.bodies[truth.bodies["kind"] == STAR_KIND]
     fwhm = truth.seeing.fwhm
-    flux_info, place_info = bounds.information(fwhm, np.median(truth.variance))
+    flux_info, _ = bounds.information(fwhm, np.median(truth.variance))
     snr = stars["flux"] * np.sqrt(flux_info)
     crowd = cKDTree(np.column_stack([truth.bodies["x"], truth.bodies["y"]]))
     use = np.flatnonzero(snr > least_snr)
@@ -250,12 +250,10 @@ def repeatability(exposure: Exposure, truth: Truth, scene, *, least_snr=500.0, f
     north = 3.6e6 * (dec - sky_true[:, 1])
     zeropoint = exposure.photo_calib.zeropoint
     excess = 1000 * (zeropoint - truth.zeropoint - 2.5 * np.log10(fitted["flux"] / some["flux"]))
-    # A star's own photons come on top of the sky's.
-    share = 0.5 * flux_info * np.median(truth.variance)
-    widen = np.sqrt(1 + share * some["flux"] / np.median(truth.variance))
+    least = bounds.errors(truth.seeing, some["x"], some["y"], some["flux"], np.median(truth.variance))
     scale = 1000 * exposure.wcs.pixel_scale(exposure.shape[1] / 2, exposure.shape[0] / 2)
-    position = np.hypot(widen * scale / np.sqrt(place_info) / some["flux"], floor_mas)
-    magnitude = 1085.7 * widen / np.sqrt(flux_info) / some["flux"]
+    position = np.hypot(scale * np.hypot(*least[1:]) / np.sqrt(2), floor_mas)
+    magnitude = 1085.7 * least[0] / some["flux"]
     both = np.column_stack([east, north])
     return {
         "count": len(some), "astrometry": _sigma(both.ravel(), about_zero=True),

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from pipelines.simulate import oracle
+from pipelines.simulate.bounds import errors, information
 from pipelines.simulate.exposures import bleed, conditions, light, standard, transient_rows
 from pipelines.simulate.galaxies import BULGE, DISC, add_galaxies
 from pipelines.simulate.places import projected
 from pipelines.simulate.scene import SceneParameters, magnitude, make_scene
-from pipelines.simulate.seeing import draw_seeing
+from pipelines.simulate.seeing import Seeing, draw_seeing
 from pipelines.simulate.visits import make_visit, registration_error
 
 PEAK = 0.001  # how far, in units of the peak, the fast renderer may be off
@@ -83,7 +84,22 @@ def test_transients_have_the_snr_that_was_asked_for():
     stamps = np.array([visit.snaps[0].stamp(r["x"], r["y"], 31) for r in points[clean]])
     noise = sky * (1 + 1 / (20 * 0.9)) + 2 * points["flux"][clean][:, None, None] * stamps
     snr = 2 * points["flux"][clean] * np.sqrt((stamps**2 / noise).sum(axis=(1, 2)))
-    assert np.median(snr / scene.transients["snr"][points["index"][clean]]) == pytest.approx(1, abs=0.03)
+    assert np.median(snr / scene.transients["snr"][points["index"][clean]]) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("flux", [1e3, 1e5, 1e7])
+def test_the_bound_is_what_the_best_weights_reach(flux):
+    seeing, random = Seeing(4.0, 0.02, 0.0, ((0,) * 5,) * 3, (200, 200)), np.random.default_rng(8)
+    stamp = seeing.stamp(100, 100, 41)
+    noise = 900 + flux * stamp
+    draws = random.poisson(noise, (1500, 41, 41)) - 900.0
+    fitted = (draws * stamp / noise).sum(axis=(1, 2)) / (stamp**2 / noise).sum()
+    least = errors(seeing, np.array([100.0]), np.array([100.0]), np.array([flux]), 900.0)
+    assert least[0, 0] == pytest.approx(np.std(fitted), rel=0.06)
+    assert least[0, 0] > np.sqrt(flux)
+    if flux == 1e3:
+        known = information(4.0, 900.0)
+        assert least[:2, 0] == pytest.approx([known[0] ** -0.5, known[1] ** -0.5 / flux], rel=0.03)
 
 
 def test_bleeding_conserves_charge_and_stays_in_its_column():
