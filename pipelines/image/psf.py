@@ -1,6 +1,7 @@
 """The point spread function of one CCD: pixels that vary as a polynomial of position."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numba
 import numpy as np
@@ -195,6 +196,28 @@ class Psf:
     def at(self, x, y, size=None):
         """Return the PSF of one source at (x, y), shape (size, size); see `stamps`."""
         return self.stamps([x], [y], size)[0]
+
+    @classmethod
+    def mean(cls, psfs, weights):
+        """Return the PSF of a weighted mean of images on one grid, where stars have the mean of their fluxes."""
+        step, size = max(psf.oversampling for psf in psfs), max(psf.size for psf in psfs)
+        share = np.asarray(weights) / np.sum(weights)
+
+        def at(x, y):
+            return sum(part * psf._fine(x, y, step, size) for part, psf in zip(share, psfs, strict=True))
+
+        degree = max(psf.model.degree for psf in psfs)
+        return cls(VaryingImage.interpolate(at, psfs[0].model.shape, degree), step)
+
+    def _fine(self, x, y, step, size):
+        """Return `step` samples a pixel of the PSF at (x, y), whatever the model has."""
+        model, fine = self.model.at(x, y), np.zeros((step * (size - 1) + 1,) * 2)
+        out = np.empty((size, size))
+        for row, column in product(range(step), repeat=2):
+            sample_model(model, self.oversampling, -column / step, -row / step, out)
+            part = fine[row::step, column::step]
+            part[:] = out[: len(part), : part.shape[1]]
+        return fine
 
     def convolved(self, kernel):
         """Return the PSF of an image that was convolved with `kernel` (a VaryingImage), its sum included."""

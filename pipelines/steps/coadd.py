@@ -5,15 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from pipelines.image import Exposure, MaskedImage, bits
+from pipelines.image import Exposure, MaskedImage, Psf, bits
 from pipelines.image.masked import UNUSABLE, grow
 from pipelines.steps.conditions import BadInput
 from pipelines.steps.decorrelate import decorrelate
 from pipelines.steps.detect import detect
 from pipelines.steps.interpolate import fill_saturated
 from pipelines.steps.kernel import NoKernel
+from pipelines.steps.measure import NARROW
 from pipelines.steps.peaks import score_image
-from pipelines.steps.psf import PsfParams, fit_psf
+from pipelines.steps.psf import PsfParams, centre, fit_psf
 from pipelines.steps.subtract import SubtractParams, subtract
 
 
@@ -164,7 +165,8 @@ def _described(warps, pixels, weights):
         for w, s in zip(warps, share, strict=True)
     )
     whole = Exposure(
-        pixels, observation, wcs=first.wcs, psf=first.psf, photo_calib=first.photo_calib,
-        noise_correlation=mean, provenance=notes,
+        pixels, observation, wcs=first.wcs, psf=Psf.mean([w.psf for w in warps], weights),
+        photo_calib=first.photo_calib, noise_correlation=mean, provenance=notes,
     )  # fmt: skip
-    return _with_psf(whole)
+    # Of narrow stars the errors of registration are a part of the width.
+    return _with_psf(whole) if whole.psf.fwhm(*centre(whole.shape)) < NARROW else whole

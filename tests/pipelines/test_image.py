@@ -144,6 +144,15 @@ def test_a_shifted_psf_agrees_with_the_shifted_gaussian(sigma):
     np.testing.assert_allclose(psf.at(20.3, 29.55, 15), expected, atol=2e-4 * expected.max())
 
 
+def test_the_mean_of_psfs_is_that_of_their_stars():
+    psfs, weights = [], (3.0, 1.0)
+    for sigma, oversampling in ((1.2, 2), (2.0, 1)):
+        samples = oversampling**2 * gaussian_planes(sigma * oversampling, 14 * oversampling)
+        psfs.append(Psf(VaryingImage(samples, (64, 64)), oversampling))
+    expected = sum(w / 4 * psf.at(20.3, 29.55, 15) for w, psf in zip(weights, psfs, strict=True))
+    np.testing.assert_allclose(Psf.mean(psfs, weights).at(20.3, 29.55, 15), expected, atol=5e-4 * expected.max())
+
+
 def test_fwhm_of_a_gaussian_psf():
     psf = Psf(VaryingImage(gaussian_planes(1.5, 10), (64, 64)))
     assert psf.fwhm(32, 32) == pytest.approx(2.3548 * 1.5, rel=1e-3)
