@@ -76,8 +76,34 @@ def _master(kind, exposures, mean, variance, mask=None):
 
 
 def master_bias(exposures):
-    """Stack bias frames (free of overscan, assembled, in counts)."""
-    return _master("bias", exposures, *robust_stack([e.pixels.image for e in exposures]))
+    """Stack bias frames (free of overscan, assembled, in counts), and take what columns have in common."""
+    return _master("bias", exposures, *_smooth_columns(*robust_stack([e.pixels.image for e in exposures])))
+
+
+def _smooth_columns(mean, error, *, rows=64, clip=5.0, uneven=1.5):
+    """Return a stack whose pixels have the median of `rows` rows of their column, where they show nothing else.
+
+    The noise of a mean of few frames would go into every exposure, and be the same in both Snaps of a Visit.
+
+    Parameters
+    ----------
+    mean, error : ndarray
+        Of the stack; the error is squared.
+    clip : float
+        Sigma beyond which a pixel shows a structure of its own.
+    uneven : float
+        Times the error that the frames tell: a column that scatters by more has all pixels' own structure.
+    """
+    mean, error = mean.copy(), error.copy()
+    for top in range(0, len(mean), rows):
+        block, noise = mean[top : top + rows], error[top : top + rows]
+        level = np.median(block, axis=0)
+        apart = np.abs(block - level)
+        sigma = 1.4826 * np.median(apart, axis=0)
+        common = (apart <= clip * sigma) & (sigma < uneven * np.sqrt(noise.mean(axis=0)))
+        np.copyto(block, level, where=common)
+        np.copyto(noise, np.pi / 2 * sigma**2 / len(block), where=common)
+    return mean, error
 
 
 def master_dark(exposures, hot=20.0):

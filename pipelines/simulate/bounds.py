@@ -39,8 +39,8 @@ def information(fwhm, variance, template_fwhm=None, template_variance=0.0):
 def errors(seeing, x, y, flux, variance, half=20):
     """Return the least errors of point sources whose own photons are noise too.
 
-    From Fisher's matrix of flux and place, pixel by pixel: one has the variance V + F P. Where F P ≫ V the flux's is √F,
-    whatever the PSF.
+    From Fisher's matrix of flux and place, pixel by pixel: one has the variance V + F P. Where F P ≫ V the flux's is √F
+    at least, whatever the PSF.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def _spectrum(image, shape):
     return fft.fft2(np.roll(padded, [-(n // 2) for n in image.shape], axis=(0, 1)))
 
 
-def decorrelate(difference, kernel, left, convolved, degree=1):
+def decorrelate(difference, kernel, left, convolved, degree=2):
     """Whiten a difference image and change its PSF and variance accordingly.
 
     Parameters

@@ -7,9 +7,9 @@ from pipelines.image.masked import grow
 
 
 def to_electrons(exposure, detector):
-    """Multiply each amplifier by its gain and set variance = read noise² + photons [electrons²].
+    """Multiply each amplifier by its gain and add to the variance read noise² + photons [electrons²].
 
-    Quantisation adds gain² / 12. The exposure must be free of overscan and bias.
+    Quantisation adds gain² / 12. The exposure must be free of overscan and bias; what variance it has is the bias's.
     """
     image = np.empty(exposure.shape, np.float32)
     variance = np.empty(exposure.shape, np.float32)
@@ -18,7 +18,8 @@ def to_electrons(exposure, detector):
         box = np.s_[y_lo:y_hi, x_lo:x_hi]
         image[box] = exposure.pixels.image[box] * np.float32(amplifier.gain)
         floor = amplifier.read_noise**2 + amplifier.gain**2 / 12
-        variance[box] = np.maximum(image[box], 0) + np.float32(floor)
+        known = np.float32(amplifier.gain**2) * exposure.pixels.variance[box]
+        variance[box] = np.maximum(image[box], 0) + np.float32(floor) + known
     return exposure.with_image(image, "variance: counts to electrons", variance=variance)
 
 

@@ -170,6 +170,23 @@ def test_masters_recover_what_went_in():
     assert np.std(flat.pixels.image / response) < 0.01
 
 
+def test_a_bias_of_columns_adds_little_noise_and_keeps_odd_pixels():
+    rng = np.random.default_rng(15)
+    structure = np.broadcast_to(rng.normal(0, 3, SHAPE[1]), SHAPE).copy()
+    structure[20, 30] += 40
+    bias = master_bias([frame(structure + rng.normal(0, 4, SHAPE), "bias") for _ in range(5)])
+    left = bias.pixels.image - structure
+    assert abs(left[20, 30]) < 8
+    left[20, 30] = 0
+    assert np.std(left) < 0.5  # a mean of five frames: 1.8
+    assert np.std(left) ** 2 == pytest.approx(np.median(bias.pixels.variance), rel=0.4)
+
+
+def test_the_variance_of_the_bias_comes_with_the_gain():
+    plain, known = (to_electrons(frame(np.zeros(SHAPE), variance=v), DETECTOR).pixels.variance for v in (0.0, 2.0))
+    np.testing.assert_allclose((known - plain)[0, [0, 79]], [8.0, 32.0], rtol=1e-5)
+
+
 def test_a_new_master_is_compared_with_the_previous_one():
     rng = np.random.default_rng(6)
     old, same = (frame(rng.normal(0, 1, SHAPE), "bias", 1.0) for _ in range(2))
