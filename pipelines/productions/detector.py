@@ -19,7 +19,7 @@ from pipelines.steps.interpolate import fill_saturated
 from pipelines.steps.kernel import KernelParams
 from pipelines.steps.measure import NARROW, measure_dia_sources, measure_sources, part_inside
 from pipelines.steps.overscan import assemble_detector, subtract_overscan
-from pipelines.steps.peaks import find_peaks, score_image
+from pipelines.steps.peaks import blank_scatter, find_peaks, score_image
 from pipelines.steps.pointing import align
 from pipelines.steps.pointsource import fit_together, weights
 from pipelines.steps.psf import centre, fit_psf
@@ -211,7 +211,7 @@ def difference_registered(
     result = decorrelate(result, kernel, *pair)
     score = score_image(result)
     # Where interpolation has correlated the noise by more than decorrelation knows, blank sky says so.
-    excess = max(1.0, 1.4826 * float(np.median(np.abs(score[score != 0]))))
+    excess = max(1.0, blank_scatter(score, params.threshold))
     peaks = find_peaks(score / np.float32(excess), threshold=params.threshold)
     rows = measure_dia_sources(result, exposure, registered, peaks)
     return result, score_reliability(rows, result, exposure, registered, apart, params.reliability), registered

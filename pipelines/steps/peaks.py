@@ -29,6 +29,18 @@ def score_image(difference):
     return np.where(clear, filtered / np.sqrt(information), 0).astype(np.float32)
 
 
+def blank_scatter(score, threshold=5.0, block=16):
+    """Return the robust sigma of a score image's blank sky: of squares of pixels that hold no peak beyond ±threshold.
+
+    It is 1 where the variance is right; pixels without a score don't count.
+    """
+    rows, columns = (n // block for n in score.shape)
+    tiles = np.abs(score[: rows * block, : columns * block]).reshape(rows, block, columns, block).swapaxes(1, 2)
+    quiet = tiles[tiles.max(axis=(2, 3)) < threshold]
+    quiet = quiet[quiet > 0]
+    return 1.4826 * float(np.median(quiet)) if quiet.size else 1.0
+
+
 @numba.njit(cache=True)
 def _peaks(score, threshold, radius):
     found = []

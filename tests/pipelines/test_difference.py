@@ -7,14 +7,14 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.stats import norm
 
-from pipelines.image import Psf, VaryingImage
+from pipelines.image import Exposure, MaskedImage, Observation, Psf, VaryingImage
 from pipelines.steps.background import subtract_background
 from pipelines.steps.decorrelate import decorrelate, whitening_kernel
 from pipelines.steps.detect import detect
 from pipelines.steps.interpolate import fill_alone, fill_saturated
 from pipelines.steps.kernel import KernelParams, _convolve_stamp, basis_images, basis_rows, stamp_equations
 from pipelines.steps.measure import force_photometry, measure_dia_sources
-from pipelines.steps.peaks import find_peaks, score_image
+from pipelines.steps.peaks import blank_scatter, find_peaks, score_image
 from pipelines.steps.psf import fit_psf
 from pipelines.steps.registration import registration
 from pipelines.steps.subtract import subtract
@@ -87,6 +87,38 @@ def test_what_fills_a_core_leaves_the_variance_around_as_it_is(night):
     away = ~spoilt.unusable & ~night.difference.pixels.unusable
     away[460:550, 460:550] = False
     np.testing.assert_allclose(spoilt.variance[away], night.difference.pixels.variance[away], rtol=1e-3)
+
+
+def test_blank_sky_tells_its_scatter_among_many_transients():
+    score = np.random.default_rng(12).normal(0, 1.2, (800, 805)).astype(np.float32)
+    score[::40, ::40] += 30
+    score[:200] = 0  # no score there
+    assert blank_scatter(score) == pytest.approx(1.2, abs=0.01)
+    assert blank_scatter(np.zeros((40, 40))) == 1.0
+
+
+def test_whitening_follows_a_kernel_that_varies():
+    def wider(x, y):
+        v, u = np.mgrid[-10:11, -10:11]
+        sigma = 0.7 + 0.5 * (2 * x / 511 - 1) ** 2
+        return np.exp(-(u**2 + v**2) / (2 * sigma**2)) / (2 * np.pi * sigma**2)
+
+    rng, shape = np.random.default_rng(13), (512, 512)
+    sky = np.ones(shape, np.float32)
+    kernel = VaryingImage.interpolate(wider, shape, 4)
+    convolved, left = (exposure_of(rng.normal(0, size, shape), size**2 * sky) for size in (1.0, 0.2))
+    power = np.sum(kernel.at(256, 256) ** 2)
+    image = left.pixels.image - kernel.convolve(convolved.pixels.image)
+    pixels = decorrelate(exposure_of(image, (0.04 + power) * sky), kernel, left, convolved).pixels
+    pull = pixels.image / np.sqrt(pixels.variance)
+    strips = [np.std(strip[20:-20]) for strip in np.split(pull, 8, axis=1)[1:-1]]
+    np.testing.assert_allclose(strips, 1, atol=0.05)
+
+
+def exposure_of(image, variance):
+    psf = scene.Seeing(4.0).psf(image.shape)
+    pixels = MaskedImage(image.astype(np.float32), np.zeros(image.shape, np.int32), variance.astype(np.float32))
+    return Exposure(pixels, Observation("simulated", 0, 0, "calibrated", "r", 60000.0, 30.0), psf=psf)
 
 
 def test_transients_of_either_sign_are_found(night):
