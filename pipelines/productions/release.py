@@ -21,6 +21,7 @@ from db.queries import queries
 from db.queue import Job, NewJob
 from pipelines.image import Exposure, read_exposure
 from pipelines.image.files import exposure_bytes
+from pipelines.image.masked import grow
 from pipelines.instruments import instrument
 from pipelines.productions import synthesis
 from pipelines.productions.bootstrap import keep_calibrated
@@ -30,7 +31,7 @@ from pipelines.productions.refcat import lookup
 from pipelines.productions.signature import Masters, remove_signature
 from pipelines.steps.background import subtract_background
 from pipelines.steps.conditions import BadInput
-from pipelines.steps.detect import detect
+from pipelines.steps.detect import detect, footprints
 from pipelines.steps.psf import fit_psf
 from pipelines.steps.snaps import combine_snaps, flag_cosmic_rays
 from pipelines.steps.subtract import SubtractParams
@@ -40,6 +41,7 @@ ATTEMPTS = 5
 MINI = range(48, 64)
 LIMITS = ("from_tai", "area", "inject")
 """Parameters of mini-DRs alone."""
+SKY_BOX, HALO = 128, 3.0  # pixels: side of the sky's mesh, and what is left out round each detection
 WELL_SAMPLED = 3.0  # pixels of FWHM, from which the kernel of the well sampled is used
 
 
@@ -69,7 +71,7 @@ class ReleaseParams:
     threshold : float
         Signal-to-noise ratio of a detection, on coadds and on differences.
     template_inputs : int
-        The finest images that go into a template; a deep coadd takes all.
+        The finest images of each place that go into a template; a deep coadd takes all.
     bands : str
         Order in which bands' detections make Objects, by the first letter; the others follow.
     match_arcsec : float
@@ -213,6 +215,9 @@ def _characterised(connection: Connection, exposure: Exposure, midpoint_tai: flo
     if params.fwhm >= WELL_SAMPLED:  # else stars are as narrow as what smooths
         exposure = exposure.with_(pixels=exposure.pixels.with_(variance=smooth_variance(exposure.pixels.variance)))
     exposure, _ = scale_variance(exposure)
+    if params.fwhm >= WELL_SAMPLED:
+        light = grow(footprints(exposure, params.fwhm), HALO)
+        exposure, _ = subtract_background(exposure, SKY_BOX, light)
     found = detect(exposure, fwhm=params.fwhm)
     exposure, _ = fit_psf(exposure, found)
     guess = first_wcs(exposure, found, camera, params.detector, stars)

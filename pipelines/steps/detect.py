@@ -36,13 +36,7 @@ def detect(exposure, fwhm=3.0, threshold=5.0):
         Brightest first. `clean`: not truncated, saturated or on unusable pixels.
     """
     pixels = exposure.pixels
-    hidden = pixels.flagged("BAD", "NO_DATA", "CR", "STREAK")  # saturated stars are sources too
-    objects, segments = sep.extract(
-        np.ascontiguousarray(pixels.image, np.float32), threshold, var=pixels.variance, mask=hidden,
-        filter_kernel=smoothing_kernel(fwhm), filter_type="matched", minarea=3, deblend_cont=0.005,
-        clean=False,  # cleaning drops isolated faint sources in the neighbourhood of bright stars
-        segmentation_map=True,
-    )  # fmt: skip
+    objects, segments, hidden = _extract(pixels, fwhm, threshold)
     found = np.zeros(len(objects), DETECTION)
     for name in ("x", "y", "a", "b", "theta", "flux", "peak"):
         found[name] = objects[name]
@@ -53,6 +47,23 @@ def detect(exposure, fwhm=3.0, threshold=5.0):
     saturated = np.isin(np.arange(1, len(objects) + 1), segments[pixels.flagged("SAT", "SUSPECT")])
     found["clean"] = (objects["flag"] & ~sep.OBJ_MERGED == 0) & ~saturated
     return found[np.argsort(-found["flux"])]
+
+
+def footprints(exposure, fwhm=3.0, threshold=5.0):
+    """Return the pixels of what `detect` finds, a boolean image."""
+    return _extract(exposure.pixels, fwhm, threshold)[1] > 0
+
+
+def _extract(pixels, fwhm, threshold):
+    """Return sep's objects, the number of the object that each pixel belongs to, and the pixels that were left out."""
+    hidden = pixels.flagged("BAD", "NO_DATA", "CR", "STREAK")  # saturated stars are sources too
+    objects, segments = sep.extract(
+        np.ascontiguousarray(pixels.image, np.float32), threshold, var=pixels.variance, mask=hidden,
+        filter_kernel=smoothing_kernel(fwhm), filter_type="matched", minarea=3, deblend_cont=0.005,
+        clean=False,  # cleaning drops isolated faint sources in the neighbourhood of bright stars
+        segmentation_map=True,
+    )  # fmt: skip
+    return objects, segments, hidden
 
 
 def guess_fwhm(exposure, otherwise=3.0, side=1024):
