@@ -198,16 +198,33 @@ class Psf:
         return self.stamps([x], [y], size)[0]
 
     @classmethod
-    def mean(cls, psfs, weights):
-        """Return the PSF of a weighted mean of images on one grid, where stars have the mean of their fluxes."""
+    def mean(cls, psfs, weights, places=None, shape=None):
+        """Return the PSF of a weighted mean of images, where stars have the mean of their fluxes.
+
+        Parameters
+        ----------
+        psfs : sequence of Psf
+        weights : sequence of float
+        places : sequence of (int, int), optional
+            Column and row of the first pixel of each image on the mean's grid; by default all cover the whole grid.
+        shape : tuple of int, optional
+            Rows and columns of the grid. Where no image is, the nearest part of each counts.
+        """
         step, size = max(psf.oversampling for psf in psfs), max(psf.size for psf in psfs)
-        share = np.asarray(weights) / np.sum(weights)
+        corners = np.array(places or [(0, 0)] * len(psfs))
+        last = np.array([psf.model.shape[::-1] for psf in psfs]) - 1
 
         def at(x, y):
-            return sum(part * psf._fine(x, y, step, size) for part, psf in zip(share, psfs, strict=True))
+            own = np.array([x, y]) - corners
+            nearest = np.clip(own, 0, last)
+            there = np.all(own == nearest, axis=1)
+            share = np.asarray(weights) * (there if there.any() else 1)
+            fine = (part * psf._fine(*place, step, size) for part, psf, place in
+                    zip(share / share.sum(), psfs, nearest, strict=True) if part)  # fmt: skip
+            return sum(fine)
 
         degree = max(psf.model.degree for psf in psfs)
-        return cls(VaryingImage.interpolate(at, psfs[0].model.shape, degree), step)
+        return cls(VaryingImage.interpolate(at, shape or psfs[0].model.shape, degree), step)
 
     def _fine(self, x, y, step, size):
         """Return `step` samples a pixel of the PSF at (x, y), whatever the model has."""

@@ -71,6 +71,13 @@ class VaryingImage:
         planes = np.linalg.lstsq(terms.T, images.reshape(len(images), -1), rcond=None)[0]
         return cls(planes.reshape(-1, *images.shape[1:]), shape)
 
+    def cut(self, box):
+        """Return what it is on the pixels of a box (x_lo, x_hi, y_lo, y_hi), counted from the box's own corner."""
+        x_lo, x_hi, y_lo, y_hi = box
+        return self.interpolate(
+            lambda x, y: self.at(x + x_lo, y + y_lo), (y_hi - y_lo, x_hi - x_lo), self.degree, self.degree + 2
+        )
+
     @property
     def degree(self):
         """Degree of the polynomial."""

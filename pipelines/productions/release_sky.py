@@ -22,7 +22,7 @@ from pipelines.image.files import exposure_bytes
 from pipelines.productions.release import ATTEMPTS, ReleaseParams, place_job, settings
 from pipelines.productions.rows import chord, healpix29, object_rows, unit_vectors
 from pipelines.productions.template import coadd_row, registered, save_coadd
-from pipelines.steps.coadd import CoaddParams, coadd
+from pipelines.steps.coadd import CoaddParams, coadd, place_of
 from pipelines.steps.conditions import BadInput
 from pipelines.steps.detect import detect
 from pipelines.steps.measure import SOURCE, force_photometry, measure_sources
@@ -125,14 +125,14 @@ def make_coadds(connection: Connection, store: FileStore, job: Job) -> None:
         params = settings(cursor, job)
         cursor.execute(queries("build")["inputs"], job.parameters)
         chosen = cursor.fetchall()
-    warps = _warps(piece, store, chosen, params)
+    warps, shape = _warps(piece, store, chosen, params)
     made = []
     if warps:
         how = CoaddParams(subtraction=params.detector.subtraction)
         ids = list(warps)
-        first = ids[: params.template_inputs]
-        template = coadd([warps[key] for key in first], how)[0]
-        deep = template if first == ids else coadd(list(warps.values()), how)[0]
+        first = _finest(warps, shape, params.template_inputs)
+        template = coadd([warps[key] for key in first], how, shape)[0]
+        deep = template if first == ids else coadd(list(warps.values()), how, shape)[0]
         made = [("template", template, first), ("deep", deep, ids)]
     checksums = {key: bytes(sha256) for key, sha256, _ in chosen}
     with connection, connection.cursor() as cursor:
@@ -148,23 +148,38 @@ def make_coadds(connection: Connection, store: FileStore, job: Job) -> None:
         queue.finish(cursor, job, {"inputs": len(warps), "left_out": sorted(set(checksums) - set(warps))})
 
 
-def _warps(piece: Patch, store: FileStore, chosen: Sequence, params: ReleaseParams) -> dict[int, Exposure]:
-    """Return exposures on the part of a patch's grid that they cover, the finest first; not those of no PSF there."""
+def _warps(
+    piece: Patch, store: FileStore, chosen: Sequence, params: ReleaseParams
+) -> tuple[dict[int, Exposure], tuple[int, int]]:
+    """Return exposures on the parts of a patch's grid that they cover, the finest first; not those of no PSF there.
+
+    And the shape of the grid that holds all of them.
+    """
     exposures = {key: read_exposure(store.get(bytes(sha256))) for key, sha256, _ in chosen}
-    outlines = [exposure.wcs.polygon(exposure.shape) for exposure in exposures.values()]
+    outlines = {key: exposure.wcs.polygon(exposure.shape) for key, exposure in exposures.items()}
     scale = _scale([(0, 0, 0, 0, cards, *exposures[key].shape) for key, _, cards in chosen])
-    x_lo, x_hi, y_lo, y_hi = _box(piece, scale, outlines)
-    header = piece.grid(scale)[0].header
-    header["CRPIX1"] -= x_lo
-    header["CRPIX2"] -= y_lo
-    wcs = Wcs.from_header(header)
+    left, right, bottom, top = _box(piece, scale, outlines.values())
+    wcs = piece.grid(scale)[0]
     warps = {}
     for key, exposure in exposures.items():
+        x_lo, x_hi, y_lo, y_hi = _box(piece, scale, [outlines[key]])
         try:
-            warps[key] = registered(exposure, wcs, (y_hi - y_lo, x_hi - x_lo), params.fwhm)
+            warp = registered(exposure, wcs.shifted(-x_lo, -y_lo), (y_hi - y_lo, x_hi - x_lo), params.fwhm)
         except BadInput:
             continue
-    return warps
+        warps[key] = warp.with_(pixels=warp.pixels.with_(x0=x_lo - left, y0=y_lo - bottom))
+    return warps, (top - bottom, right - left)
+
+
+def _finest(warps: Mapping[int, Exposure], shape: tuple[int, int], number: int) -> list[int]:
+    """Return the finest exposures, so many over most of what each of them covers: detectors lie side by side."""
+    covered, chosen = np.zeros(shape, int), []
+    for key, warp in warps.items():
+        here = covered[place_of(warp)]
+        if np.median(here) < number:
+            here += 1
+            chosen.append(key)
+    return chosen
 
 
 def find_objects(connection: Connection, store: FileStore, job: Job) -> None:

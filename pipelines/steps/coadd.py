@@ -48,7 +48,7 @@ class CoaddParams:
     subtraction: SubtractParams = SubtractParams()
 
 
-def coadd(warps, params=None):
+def coadd(warps, params=None, shape=None):
     """Add registered exposures, weighted by their sky noise, without what is not in all of them.
 
     A plain median costs 1.2 times in noise and keeps a part of every bright transient. Here the median only
@@ -58,8 +58,11 @@ def coadd(warps, params=None):
     Parameters
     ----------
     warps : sequence of Exposure
-        On one pixel grid, without sky, each with PSF and PhotoCalib.
+        On one pixel grid, without sky, each with PSF and PhotoCalib. One that covers a part of the grid may hold that
+        part alone: `pixels.x0, y0` say where it lies.
     params : CoaddParams, optional
+    shape : tuple of int, optional
+        Rows and columns of the grid; by default those of the first.
 
     Returns
     -------
@@ -77,58 +80,95 @@ def coadd(warps, params=None):
     if not warps:
         raise NoInputs("coadd got no exposures; it needs one", "choose another patch, band or range of nights")
     scales = np.array([w.photo_calib.nanojansky_per_count / warps[0].photo_calib.nanojansky_per_count for w in warps])
-    good = [_usable(w, params) for w in warps]
+    shape = shape or warps[0].shape
+    good = [_usable(w) for w in warps]
     if len(warps) >= params.min_inputs:
-        middle = _median(warps, scales, good)
-        kept = [g & ~transients(w, middle, params) for w, g in zip(warps, good, strict=True)]
-        alone = ~np.logical_or.reduce(kept)  # no two inputs agree: all of them say more than none
-        good = [k | g & alone for k, g in zip(kept, good, strict=True)]
+        middle = _median(warps, scales, good, shape)
+        found = detect(middle, fwhm=_fwhm(middle))
+        kept = [g & ~transients(w, *_cut(middle, found, w), params) for w, g in zip(warps, good, strict=True)]
+        alone = np.ones(shape, bool)  # no two inputs agree: all of them say more than none
+        for warp, keep in zip(warps, kept, strict=True):
+            alone[place_of(warp)] &= ~keep
+        good = [k | g & alone[place_of(w)] for w, k, g in zip(warps, kept, good, strict=True)]
     weights = 1 / np.array([np.median(w.pixels.variance[g]) for w, g in zip(warps, good, strict=True)]) / scales**2
-    total, image, noise = (np.zeros(warps[0].shape) for _ in range(3))
-    inputs = np.zeros(warps[0].shape, np.int32)
+    total, image, noise = (np.zeros(shape) for _ in range(3))
+    inputs, flags = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
     for number, (warp, scale, weight, use) in enumerate(zip(warps, scales, weights, good, strict=True)):
-        total += weight * use
-        image += weight * use * scale * warp.pixels.image
-        noise += (weight * scale) ** 2 * use * warp.pixels.variance
-        inputs |= use.astype(np.int32) << min(number, 30)
+        here = place_of(warp)
+        total[here] += weight * use
+        image[here] += weight * use * scale * warp.pixels.image
+        noise[here] += (weight * scale) ** 2 * use * warp.pixels.variance
+        inputs[here] |= use.astype(np.int32) << min(number, 30)
+        flags[here] |= warp.pixels.mask
     seen = total > 0
     image, noise = image / np.where(seen, total, 1), noise / np.where(seen, total, 1) ** 2
-    mask = np.where(seen, np.int32(0), np.bitwise_or.reduce([w.pixels.mask for w in warps]) | bits("NO_DATA"))
+    mask = np.where(seen, np.int32(0), flags | bits("NO_DATA"))
     mask |= np.where(seen & (total < 0.99 * total.max()), np.int32(bits("INEXACT_PSF")), np.int32(0))
     pixels = MaskedImage(image.astype(np.float32), mask.astype(np.int32), noise.astype(np.float32))
     return _described(warps, pixels, weights), inputs
 
 
-def _usable(warp, params):
+def place_of(warp):
+    """Return the slices of the grid that an input covers."""
+    (rows, columns), x0, y0 = warp.shape, warp.pixels.x0, warp.pixels.y0
+    return np.s_[y0 : y0 + rows, x0 : x0 + columns]
+
+
+def _cut(middle, found, warp):
+    """Return the median's part under an input, and its detections there."""
+    if middle.shape == warp.shape:
+        return middle, found
+    rows, columns = place_of(warp)
+    box = columns.start, columns.stop, rows.start, rows.stop
+    inside = (found["x"] > box[0]) & (found["x"] < box[1] - 1) & (found["y"] > box[2]) & (found["y"] < box[3] - 1)
+    found = found[inside]
+    found["x"] -= box[0]
+    found["y"] -= box[2]
+    psf = Psf(middle.psf.model.cut(box), middle.psf.oversampling)
+    return middle.with_(pixels=middle.pixels.segment(box), psf=psf), found
+
+
+def _fwhm(exposure):
+    return exposure.psf.fwhm(exposure.shape[1] / 2, exposure.shape[0] / 2)
+
+
+def _usable(warp):
     return ~warp.pixels.flagged(*(set(UNUSABLE) - {"SAT"})) & (warp.pixels.variance > 0)
 
 
-def _median(warps, scales, good):
+def _median(warps, scales, good, shape):
     """Return the pixel-wise median as an exposure, with its PSF."""
-    stack = np.stack([np.where(g, s * w.pixels.image, np.nan) for w, s, g in zip(warps, scales, good, strict=True)])
+    stack = np.full((len(warps), *shape), np.nan, np.float32)
+    noise, mask = np.zeros(shape, np.float32), np.full(shape, -1, np.int32)
+    for layer, warp, scale, use in zip(stack, warps, scales, good, strict=True):
+        here = place_of(warp)
+        layer[here] = np.where(use, scale * warp.pixels.image, np.nan)
+        noise[here] += np.float32(scale**2) * use * warp.pixels.variance
+        mask[here] &= warp.pixels.mask
     count = np.sum(~np.isnan(stack), axis=0)
     stack[0][count == 0] = 0
     image = np.nanmedian(stack, axis=0).astype(np.float32)
-    noise = np.mean([s**2 * w.pixels.variance for w, s in zip(warps, scales, strict=True)], axis=0)
-    mask = np.bitwise_and.reduce([w.pixels.mask for w in warps])
-    variance = (1.57 * noise / np.maximum(count, 1)).astype(np.float32)  # a median's, against a mean's
-    middle = warps[0].with_(pixels=MaskedImage(image, np.where(count == 0, mask | bits("NO_DATA"), mask), variance))
-    return _with_psf(middle)
+    variance = (1.57 * noise / np.maximum(count, 1) ** 2).astype(np.float32)  # a median's, against a mean's
+    mask = np.where(count == 0, np.where(mask == -1, 0, mask) | bits("NO_DATA"), mask).astype(np.int32)
+    return _with_psf(warps[0].with_(pixels=MaskedImage(image, mask, variance), wcs=_wcs(warps[0])), _fwhm(warps[0]))
 
 
-def _with_psf(exposure):
-    fwhm = exposure.psf.fwhm(exposure.shape[1] / 2, exposure.shape[0] / 2)
+def _wcs(warp):
+    """Return the projection of the whole grid."""
+    return warp.wcs.shifted(warp.pixels.x0, warp.pixels.y0)
+
+
+def _with_psf(exposure, fwhm):
     exposure, _ = fit_psf(exposure, detect(exposure, fwhm), PsfParams(min_stars=3))
     return exposure
 
 
-def transients(warp, middle, params):
+def transients(warp, middle, found, params):
     """Return the pixels of an input that differ from the median of all: transients, cosmic rays, trails.
 
-    Where no kernel can be fitted the input is compared pixel by pixel only.
+    Where no kernel can be fitted to the median's detections `found` the input is compared pixel by pixel only.
     """
-    fwhm = warp.psf.fwhm(warp.shape[1] / 2, warp.shape[0] / 2)
-    found = detect(middle, fwhm=fwhm)
+    fwhm = _fwhm(warp)
     science, template = fill_saturated(warp), fill_saturated(middle)
     try:
         difference, kernel, report = subtract(
@@ -165,8 +205,14 @@ def _described(warps, pixels, weights):
         for w, s in zip(warps, share, strict=True)
     )
     whole = Exposure(
-        pixels, observation, wcs=first.wcs, psf=Psf.mean([w.psf for w in warps], weights),
+        pixels, observation, wcs=_wcs(first), psf=_mean_psf(warps, weights, pixels.shape),
         photo_calib=first.photo_calib, noise_correlation=mean, provenance=notes,
     )  # fmt: skip
     # Of narrow stars the errors of registration are a part of the width.
-    return _with_psf(whole) if whole.psf.fwhm(*centre(whole.shape)) < NARROW else whole
+    fwhm = whole.psf.fwhm(*centre(whole.shape))
+    return _with_psf(whole, fwhm) if fwhm < NARROW else whole
+
+
+def _mean_psf(warps, weights, shape):
+    places = [(w.pixels.x0, w.pixels.y0) for w in warps]
+    return Psf.mean([w.psf for w in warps], weights, places, shape)

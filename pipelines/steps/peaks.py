@@ -24,7 +24,7 @@ def score_image(difference):
     middle = psf.shape[1] / 2, psf.shape[0] / 2
     filtered = VaryingImage(psf.planes[:, ::-1, ::-1], psf.shape).convolve(pixels.image * weight)
     square = VaryingImage(psf.at(*middle)[None, ::-1, ::-1] ** 2, psf.shape)
-    information = np.maximum(square.convolve(weight), 1e-6 * np.median(weight) * square.planes.sum())
+    information = np.maximum(square.convolve(weight), 1e-6 * np.median(weight[~unusable]) * square.planes.sum())
     clear = ~grow(unusable, CLEAR * difference.psf.fwhm(*middle))
     return np.where(clear, filtered / np.sqrt(information), 0).astype(np.float32)
 

@@ -12,7 +12,8 @@ from pipelines.steps.detect import detect
 from pipelines.steps.measure import force_photometry
 from pipelines.steps.psf import centre, fit_psf
 
-BLANK, CLEAR = 4000, 15  # places tried; pixels to the next detection
+BLANK, CLEAR = 8000, 15  # places tried; pixels to the next detection
+BORDER = 20  # pixels from an edge within which an input covers a place in part
 DEEP = "SELECT coadd_id, filter_id, inputs, sha256 FROM coadd JOIN queue.file USING (file_id) WHERE kind = 'deep'"
 INPUTS = """SELECT f.sha256 FROM coadd_input AS i JOIN exposure USING (exposure_id) JOIN queue.file AS f USING (file_id)
             WHERE i.coadd_id = %s ORDER BY 1"""
@@ -37,12 +38,21 @@ class Worth:
     flux_err: float
 
 
-def _blank_noise(image, ra, dec):
-    """Noise of a pixel that PSF fluxes at blank places tell, as if it were white: their robust scatter by the PSF."""
-    flux, _ = force_photometry(image, ra, dec)
-    good = flux["psf_flux"][~flux["psf_flux_flag"]]
+def _blank_noise(image, ra, dec, expected=1.0):
+    """Noise of a pixel that PSF fluxes at blank places tell, as if it were white: their robust scatter by the PSF.
+
+    In parts of the noise that is expected at each place.
+    """
+    flux, index = force_photometry(image, ra, dec)
+    good = ~flux["psf_flux_flag"]
+    parts = flux["psf_flux"][good] / np.broadcast_to(expected, ra.shape)[index[good]]
     breadth = np.sqrt(np.sum(image.psf.at(*np.rint(image.wcs.pixel(ra.mean(), dec.mean()))) ** 2))
-    return 0.7413 * np.subtract(*np.percentile(good, (75, 25))) * breadth
+    return 0.7413 * np.subtract(*np.percentile(parts, (75, 25))) * breadth
+
+
+def _error(places, area, fwhm):
+    """Error of a robust scatter: places that lie within a PSF's noise area of each other tell the same."""
+    return float(1.17 * np.sqrt(1 / places + 2.27 * fwhm**2 / area))
 
 
 def worth(name, store, fwhm=4.0):
@@ -54,28 +64,32 @@ def worth(name, store, fwhm=4.0):
             deep = read_exposure(store.get(bytes(sha256)))
             cursor.execute(INPUTS, [coadd_id])
             inputs = [read_exposure(store.get(bytes(one))) for (one,) in cursor.fetchall()]
+            middle = centre(deep.shape)
             detected = detect(deep, fwhm=fwhm, threshold=4.0)
             height, width = deep.shape
             x, y = np.random.default_rng(1).uniform(20, (width - 20, height - 20), (BLANK, 2)).T
             taken = cKDTree(np.stack([detected["x"], detected["y"]], axis=1))
             clear = taken.query(np.stack([x, y], axis=1))[0] > CLEAR
             ra, dec = deep.wcs.sky(x[clear], y[clear])
-            inside = np.all([_covers(one, ra, dec) for one in inputs], axis=0)
-            ra, dec = ra[inside], dec[inside]
-            noise = _blank_noise(deep, ra, dec)
-            single = np.array([_blank_noise(one, ra, dec) for one in inputs])
+            cover = np.array([_cover(one, ra, dec) for one in inputs])
+            known = np.all(cover != 0, axis=0) & np.any(cover > 0, axis=0)
+            ra, dec, cover = ra[known], dec[known], cover[:, known] > 0
+            single = np.array([_blank_noise(one, ra[c], dec[c]) for one, c in zip(inputs, cover, strict=True)])
+            noise = _blank_noise(deep, ra, dec, (single**-2 @ cover) ** -0.5)
+            area = ra.size / BLANK * (width - 40) * (height - 40)
             again, _ = fit_psf(deep.with_(psf=None), detected)
-            middle = centre(deep.shape)
             cursor.execute(FLUXES, [filter_id])
             ratio = np.array([float(one) for (one,) in cursor.fetchall() if one])
             spread = 0.7413 * np.subtract(*np.percentile(ratio, (75, 25))) / np.sqrt(ratio.size)
             found.append(Worth(
-                number, float(noise * np.sqrt(np.sum(single**-2))), float(1.17 / np.sqrt(ra.size)),
+                number, float(noise), _error(ra.size, area, deep.psf.fwhm(*middle)),
                 float(deep.psf.fwhm(*middle) / again.psf.fwhm(*middle)), float(np.median(ratio)), float(1.25 * spread),
             ))  # fmt: skip
     return found
 
 
-def _covers(image, ra, dec):
+def _cover(image, ra, dec):
+    """Return 1 where an input covers a place, -1 where it does not, 0 near its border."""
     x, y = image.wcs.pixel(ra, dec)
-    return (x > 20) & (y > 20) & (x < image.shape[1] - 20) & (y < image.shape[0] - 20)
+    inside = np.minimum.reduce([x, y, image.shape[1] - x, image.shape[0] - y])
+    return np.sign(inside) * (np.abs(inside) > BORDER)

@@ -13,8 +13,9 @@ from pipelines.image.interpolation import lanczos, taps
 from pipelines.image.masked import grow
 from pipelines.simulate.scene import SceneParameters, make_scene
 from pipelines.simulate.visits import make_visit, true_wcs
-from pipelines.steps.coadd import NoInputs, coadd
-from pipelines.steps.detect import detect
+from pipelines.steps.background import subtract_background
+from pipelines.steps.coadd import CoaddParams, NoInputs, coadd
+from pipelines.steps.detect import detect, footprints
 from pipelines.steps.patches import COLUMNS, RINGS, columns_of, patch, patch_at, patches_touched
 from pipelines.steps.pointsource import forced_flux, weights
 from pipelines.steps.psf import fit_psf
@@ -101,6 +102,44 @@ def test_the_coadd_remembers_its_inputs(stack):
     x, y = (np.rint(transients[c]).astype(int) for c in "xy")
     assert np.mean((inputs[y, x] & 0b111) == 0) > 0.9
     assert whole.pixels.flagged("INEXACT_PSF")[y, x].mean() > 0.9
+
+
+def part_of(warp, box):
+    x_lo, _, y_lo, _ = box
+    psf = Psf(warp.psf.model.cut(box), warp.psf.oversampling)
+    return warp.with_(pixels=warp.pixels.segment(box), wcs=warp.wcs.shifted(-x_lo, -y_lo), psf=psf)
+
+
+def test_inputs_that_hold_their_part_alone_make_the_same_coadd(stack):
+    _, _, warps, *_ = stack
+    boxes = [(0, 300, 0, 512)] * 3 + [(230, 512, 60, 512)] * 3
+    whole = []
+    for each, (x_lo, x_hi, y_lo, y_hi) in zip(warps, boxes, strict=False):
+        outside = np.ones(SIZE, bool)
+        outside[y_lo:y_hi, x_lo:x_hi] = False
+        whole.append(each.with_(pixels=each.pixels.with_flag(outside, "NO_DATA")))
+    parts = [part_of(each, box) for each, box in zip(warps, boxes, strict=False)]
+    unsearched = CoaddParams(min_inputs=7)
+    expected, inputs = coadd(whole, unsearched)
+    found, there = coadd(parts, unsearched, SIZE)
+    np.testing.assert_array_equal(there, inputs)
+    np.testing.assert_allclose(found.pixels.image, expected.pixels.image, rtol=1e-6)
+    np.testing.assert_allclose(found.wcs.sky(400, 300), expected.wcs.sky(400, 300), atol=1e-10)
+    # The kernel of each search is fitted to the stars of its part.
+    assert np.mean(coadd(parts, None, SIZE)[1] == coadd(whole)[1]) > 0.97
+
+
+def test_the_sky_is_not_drawn_up_by_stars_and_a_coadd_no_deeper_for_it(stack):
+    stars, *_ = stack
+    rng, errors = np.random.default_rng(7), {"seen": [], "hidden": []}
+    for _ in range(4):
+        exposure = scene.observe(stars, scene.Seeing(4.0), scene.wcs(SIZE), rng, SIZE)
+        first, sky = subtract_background(exposure)
+        errors["seen"].append(sky)
+        errors["hidden"].append(subtract_background(exposure, 128, grow(footprints(first, 4.0), 3.0))[1])
+    seen, hidden = (np.mean(errors[name], axis=0) for name in ("seen", "hidden"))
+    assert np.std(hidden) < 0.5 * np.std(seen)
+    assert np.abs(np.mean(hidden)) < 0.5 * np.mean(seen)
 
 
 def test_a_coadd_of_nothing_is_a_stated_condition():
