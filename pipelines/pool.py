@@ -106,6 +106,8 @@ def _child(params: PoolParams, pipe: Pipe, environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)  # the fork server keeps the one that it began with, which may name another server
     threading.Thread(target=_end_with_pool, args=(pipe,), daemon=True).start()
+    if os.nice(0) > 0:
+        os.setsid()  # Linux shares processors among sessions first: `worker.step_back` makes ours a low one
     try:
         worker.work(
             params.databases, FileStore(params.root), kinds=load_kinds(params.kinds), stop=worker.install_stop(),

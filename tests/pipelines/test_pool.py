@@ -1,6 +1,8 @@
 """A job that does harm dies alone, with its reason; the pool and all other jobs go on."""
 
 import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -9,6 +11,7 @@ import pytest
 
 from db import queue
 from db.connect import connect
+from db.databases import ROOT
 from db.queue import NewJob, Production
 from pipelines import worker
 from pipelines.pool import PoolParams, Slot, _beat_one, run_pool
@@ -78,6 +81,24 @@ def test_a_job_that_outlasts_the_grace_is_given_back_unharmed(session, database,
     with session, session.cursor() as cursor:
         cursor.execute("SELECT attempts FROM queue.job")
         assert cursor.fetchone() == (0,)
+
+
+def test_a_pool_under_nice_lets_others_go_first_with_all_that_works_for_it(session, database, tmp_path):
+    enqueue(session, [NewJob("telling", "one")])
+    code = f"""if True:
+        from pathlib import Path
+        from pipelines.pool import PoolParams, run_pool
+        run_pool(PoolParams({{{database!r}: 1.0}}, Path({str(tmp_path)!r}), 1, kinds={KINDS!r}))"""
+    with subprocess.Popen(["nice", "-n", "5", sys.executable, "-c", code], cwd=ROOT) as pool:
+        until = time.monotonic() + 60
+        while states(session) != {"done": 1} and time.monotonic() < until:
+            time.sleep(0.1)
+        pool.terminate()
+    with session, session.cursor() as cursor:
+        cursor.execute("SELECT result FROM queue.job")
+        told = cursor.fetchone()[0]
+    assert told["leads"]
+    assert all(nice >= 5 for nice in told["nice"] + told["sessions"])
 
 
 def test_a_job_that_ends_amid_a_beat_costs_no_process(session, database):
