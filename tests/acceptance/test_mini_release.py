@@ -28,7 +28,7 @@ def mini(hub, template, tmp_path_factory):
     scene, plan, raws = survey.write(folder, "r", 1, VISITS, transients=0, asteroids=0)
     with pytest.MonkeyPatch.context() as patch, clone(template, "level1_mini"):
         patch.setattr("db.build.LIVE", "level1_mini")
-        survey.take_in("level1_mini", store, scene, [path for visit in raws.values() for path in visit])
+        survey.take_in("level1_mini", store, [scene], [path for visit in raws.values() for path in visit])
         survey.calibrations(folder, store)
         p = scene.parameters
         given = survey.GIVEN | {"area": {"ra": p.ra, "dec": p.dec, "radius_deg": 0.05}, "inject": INJECT}

@@ -82,7 +82,7 @@ def build_release(store: FileStore, parameters: dict, server: clusters.Cluster |
 def test_what_is_killed_changes_nothing_in_a_release(server, tmp_path):
     store = FileStore(tmp_path / "files")
     scene, plan, raws = survey.write(tmp_path, "r", 1, 3)
-    survey.take_in("level1", store, scene, [path for visit in raws.values() for path in visit])
+    survey.take_in("level1", store, [scene], [path for visit in raws.values() for path in visit])
     survey.calibrations(tmp_path, store)
     parameters = asdict(params_of(NUMBER, plan[-1].midpoint_tai + 1, survey.GIVEN))
     quiet, _ = build_release(store, parameters)

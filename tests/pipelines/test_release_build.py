@@ -39,7 +39,7 @@ def observed(hub, template, tmp_path_factory):
     scene, plan, raws = survey.write(folder, "r", 1, 2)
     with pytest.MonkeyPatch.context() as patch, clone(template, "level1_survey"):
         patch.setattr("db.build.LIVE", "level1_survey")
-        survey.take_in("level1_survey", store, scene, [path for visit in raws.values() for path in visit])
+        survey.take_in("level1_survey", store, [scene], [path for visit in raws.values() for path in visit])
         survey.calibrations(folder, store)
         yield scene, plan, store
 
