@@ -34,6 +34,7 @@ OVERDUE = 120.0  # seconds after its shutter closed that a Visit may lack frames
 SWEPT = ("object", "object_flux", "object_moved", "force_list", "outbox", "visit", "staging.dia_source",
          "staging.dia_source_snap", "staging.forced_dia_source", "queue.job")
 """Tables that a night updates or empties."""
+MEASURED = ("source", "dia_source", "dia_source_snap", "forced_source", "forced_dia_source")
 
 
 class NoNight(HvenError):
@@ -216,8 +217,22 @@ def tidy(connection: Connection, night: Night, number: int) -> Iterator[str]:
     yield f"{merged['merged']} of {merged['suspects']} new Objects merged with their doubles"
     yield f"{len(_run(connection, 'reindex_moved'))} Objects indexed where they are now"
     yield f"{len(_run(connection, 'close_visits', night=number))} Visits closed"
-    _sweep(connection)
+    yield from merge_years(connection, number)
+    _sweep(connection, SWEPT)
     yield f"{len(SWEPT)} tables swept"
+
+
+def merge_years(connection: Connection, number: int) -> Iterator[str]:
+    """Merge the monthly partitions of the years before a night's, each year in a transaction of its own; tell each.
+
+    Writers wait meanwhile. A year needs as much free disk as it takes.
+    """
+    over = _run(connection, "years_over", night=number)
+    for release, year in over:
+        rows = _run(connection, "merge_year", release=release, year=year)[0][0]
+        yield f"{rows} rows of {year} merged into one partition a table"
+    if over:  # light curves are read from the index alone, once vacuum has marked the pages
+        _sweep(connection, MEASURED)
 
 
 def _settle(connection: Connection, night: Night, number: int) -> Iterator[str]:
@@ -244,11 +259,11 @@ def _run(connection: Connection, query: str, **values) -> list[tuple]:
         return cursor.fetchall()
 
 
-def _sweep(connection: Connection) -> None:
+def _sweep(connection: Connection, tables: tuple[str, ...]) -> None:
     connection.autocommit = True
     try:
         with connection.cursor() as cursor:
-            for table in SWEPT:
+            for table in tables:
                 cursor.execute(f"VACUUM (ANALYZE) {table}")
     finally:
         connection.autocommit = False

@@ -134,6 +134,16 @@ SET ra = o.mean_ra, dec = o.mean_dec, healpix29 = hven.healpix29(o.mean_ra, o.me
 FROM moved WHERE o.object_id = moved.object_id
 RETURNING o.object_id
 
+-- years_over: years before a night's of which there are monthly partitions, by release
+SELECT DISTINCT parts[1]::integer AS release, parts[2]::integer AS year
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+CROSS JOIN LATERAL regexp_match(c.relname, '_r([0-9]{2})_([0-9]{4})_[0-9]{2}$') AS parts
+WHERE i.inhparent = 'dia_source'::regclass AND parts[2]::integer < extract(year FROM date '1858-11-17' + 50000 + %(night)s::integer)
+ORDER BY 1, 2
+
+-- merge_year: make one partition of a year's months, of each table of measurements
+SELECT hven.merge_year(%(release)s, %(year)s)
+
 -- dangling: measurements and Alerts of a night whose parents are missing
 SELECT c.relation || '.' || c.reference, count(*), min(c.missing)
 FROM hven.visit_ids(%(night)s::bigint << 12) AS v CROSS JOIN hven.visit_ids((%(night)s + 1)::bigint << 12) AS next
