@@ -53,9 +53,9 @@ def serve(address: str, port: int, store: Path | None) -> None:
         server.server_close()
 
 
-def make_server(address: str, port: int, root: Path) -> ThreadingHTTPServer:
-    """Return the server, listening; each request has a thread of its own."""
-    return ThreadingHTTPServer((address, port), partial(Handler, root=root))
+def make_server(address: str, port: int, root: Path, *, quiet: bool = False) -> ThreadingHTTPServer:
+    """Return the server, listening; each request has a thread of its own, and is told unless quiet."""
+    return ThreadingHTTPServer((address, port), partial(Handler, root=root, quiet=quiet))
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,14 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60  # seconds that a silent client keeps its thread
 
-    def __init__(self, *arguments, root: Path):
-        self.root = root
+    def __init__(self, *arguments, root: Path, quiet: bool):
+        self.root, self.quiet = root, quiet
         super().__init__(*arguments)
+
+    def log_message(self, format: str, *values) -> None:
+        """Tell of a request on standard error, as the base class does."""
+        if not self.quiet:
+            super().log_message(format, *values)
 
     def do_GET(self) -> None:
         """Send what is asked for, unless the client has gone."""

@@ -20,7 +20,7 @@ def subscribed(night: Night) -> Iterator[dict[str, float]]:
     """Archive and serve the Alerts of a night; yield IVORN → when its packet was read over HTTP [UNIX time]."""
     users.add(NAME, "scientist", PASSWORD)
     arrivals: dict[str, float] = {}
-    server, over = make_server("127.0.0.1", 0, night.store.root), threading.Event()
+    server, over = make_server("127.0.0.1", 0, night.store.root, quiet=True), threading.Event()
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
     url = f"http://127.0.0.1:{server.server_port}/{night.database}/alerts/full"
     reading = threading.Thread(target=_read, args=(url, arrivals, over))
