@@ -17,7 +17,7 @@ from pipelines.image import Observation
 from pipelines.instruments import Instrument
 from pipelines.steps.acquire import read_raw
 
-PATIENCE = 45.0  # seconds from shutter close that association waits for a late detector before it goes on without it
+PATIENCE = 40.0  # seconds from shutter close that association waits for a late detector; a worker must be free then
 LIVE = 600.0  # seconds from shutter close after which a Visit comes too late for any deadline
 
 
