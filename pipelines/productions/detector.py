@@ -66,7 +66,8 @@ class DetectorParams:
     wcs: WcsParams = field(default_factory=lambda: WcsParams(radius_arcsec=15))
     subtraction: SubtractParams = field(
         default_factory=lambda: SubtractParams(
-            KernelParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2), degree=2), mismatch=0.06
+            KernelParams(half=7, widths=0, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2), degree=2),
+            mismatch=0.06,
         )
     )
 

@@ -29,6 +29,8 @@ class KernelParams:
     ----------
     half : int
         Half width of the kernel: 20 gives 41 pixels.
+    widths : float
+        It is at least so many FWHM of the wider PSF: where a kernel ends, the brightest stars get rings.
     sigmas, degrees : tuple
         Widths in pixels of the Gaussians and the degrees of the polynomials that modify them.
     degree : int
@@ -44,6 +46,7 @@ class KernelParams:
     """
 
     half: int = 20
+    widths: float = 3.0
     sigmas: tuple = (0.7, 1.4, 2.8, 5.6, 10.0)
     degrees: tuple = (4, 3, 2, 0, 0)
     degree: int = 4

@@ -80,14 +80,16 @@ def subtract(science, template, x, y, flux, params=None):
     """
     params = params or SubtractParams()
     middle = (science.shape[1] / 2, science.shape[0] / 2)
-    sharper = template.psf.fwhm(*middle) <= params.deconvolve * science.psf.fwhm(*middle)
+    ours, theirs = (exposure.psf.fwhm(*middle) for exposure in (science, template))
+    sharper = theirs <= params.deconvolve * ours
     reference, target = (template, science) if sharper else (science, template)
     reference = fill_alone(reference)
     bad = reference.pixels.unusable | target.pixels.unusable
     ref_image, target_image = (_filled(exposure.pixels) for exposure in (reference, target))
     lasting = _in_both(science.pixels.image, template.pixels.image, x, y)
-    stars = _places(science, x[lasting], y[lasting], flux[lasting], params.kernel)
     fit = params.kernel
+    fit = replace(fit, half=max(fit.half, int(np.ceil(fit.widths * max(ours, theirs)))))
+    stars = _places(science, x[lasting], y[lasting], flux[lasting], fit)
     guess = kernel_between(reference.psf, target.psf, science.shape, fit)
     likely = kernel_of(guess, science.shape, fit).at(*middle)
     power = np.sum(likely**2)

@@ -89,6 +89,16 @@ def test_what_fills_a_core_leaves_the_variance_around_as_it_is(night):
     np.testing.assert_allclose(spoilt.variance[away], night.difference.pixels.variance[away], rtol=1e-3)
 
 
+@pytest.mark.parametrize(("fwhm", "half"), [(4.0, 20), (7.5, 28)])
+def test_the_kernel_grows_with_the_seeing(fwhm, half):
+    rng = np.random.default_rng(14)
+    stars = scene.stars(rng, (512, 512), 150, faintest=2e4, brightest=5e5)
+    pair = [scene.observe(stars, scene.Seeing(f), scene.wcs((512, 512)), rng, (512, 512)) for f in (fwhm, fwhm / 1.2)]
+    wide, sharp = (e.with_(psf=scene.Seeing(f).psf((512, 512))) for e, f in zip(pair, (fwhm, fwhm / 1.2), strict=True))
+    _, kernel, _ = subtract(wide, sharp, stars["x"], stars["y"], stars["flux"])
+    assert kernel.planes.shape[1] // 2 == pytest.approx(half, abs=1)
+
+
 def test_blank_sky_tells_its_scatter_among_many_transients():
     score = np.random.default_rng(12).normal(0, 1.2, (800, 805)).astype(np.float32)
     score[::40, ::40] += 30

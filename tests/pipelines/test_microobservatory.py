@@ -91,7 +91,7 @@ def test_the_difference_has_no_stars_left(science, template):
     (exposure, found, _), (other, _, _) = science, template
     registered = warp(other, exposure.wcs, exposure.shape)
     registered, _ = fit_psf(registered, detect(registered, fwhm=2.5))
-    params = SubtractParams(KernelParams(half=7, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2)))
+    params = SubtractParams(KernelParams(half=7, widths=0, stamp_half=7, sigmas=(0.7, 1.5, 2.5), degrees=(4, 3, 2)))
     difference, kernel, _ = subtract(exposure, registered, found["x"], found["y"], found["flux"], params)
     difference = decorrelate(difference, kernel, exposure, registered)
     peaks = find_peaks(score_image(difference), threshold=20)
