@@ -23,7 +23,7 @@ from pipelines.steps.kernel import KernelParams
 from pipelines.steps.reliability import FEATURES, MODEL, features, quadratic
 from pipelines.steps.warp import warp, warp_psf
 
-VERSION = 1
+VERSION = 2
 CAMERA = "simcam_1k"
 SEEDS = range(9100, 9140)  # benchmarks and tests use others
 LOSS = 0.004  # part of the real ones that come below THRESHOLD
