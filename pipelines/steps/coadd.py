@@ -178,7 +178,10 @@ def transients(warp, middle, found, params):
         difference = science.with_image(science.pixels.image - template.pixels.image)
         return np.abs(difference.pixels.image) > 2 * params.threshold * np.sqrt(science.pixels.variance)
     size = np.abs(difference.pixels.image)
-    apart = size > params.share * maximum_filter(np.abs(science.pixels.image), 2 * int(fwhm) + 1)
+    light = science.pixels.image
+    if report["convolved"] == "science":  # which lowers the peaks of what differs as of all else
+        light = kernel.convolve(light) / np.float32(report["kernel_sum"])
+    apart = size > params.share * maximum_filter(np.abs(light), 2 * int(fwhm) + 1)
     sharp = size > 1.5 * params.threshold * np.sqrt(difference.pixels.variance)
     pair = (science, template) if report["convolved"] == "template" else (template, science)
     score = score_image(decorrelate(difference, kernel, *pair))

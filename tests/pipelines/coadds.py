@@ -12,7 +12,7 @@ from pipelines.steps.detect import detect
 from pipelines.steps.measure import force_photometry
 from pipelines.steps.psf import centre, fit_psf
 
-BLANK, CLEAR = 8000, 15  # places tried; pixels to the next detection
+BLANK, CLEAR, APART = 8000, 15, 10  # places tried; pixels to the next detection, and to the next body of any flux
 BORDER = 20  # pixels from an edge within which an input covers a place in part
 DEEP = "SELECT coadd_id, filter_id, inputs, sha256 FROM coadd JOIN queue.file USING (file_id) WHERE kind = 'deep'"
 INPUTS = """SELECT f.sha256 FROM coadd_input AS i JOIN exposure USING (exposure_id) JOIN queue.file AS f USING (file_id)
@@ -55,8 +55,22 @@ def _error(places, area, fwhm):
     return float(1.17 * np.sqrt(1 / places + 2.27 * fwhm**2 / area))
 
 
-def worth(name, store, fwhm=4.0):
-    """Measure every deep coadd of a release; return one Worth each."""
+def _blank(deep, detected, bodies):
+    """Return ra and dec of places where nothing shines."""
+    height, width = deep.shape
+    places = np.random.default_rng(1).uniform(20, (width - 20, height - 20), (BLANK, 2))
+    taken = ((detected["x"], detected["y"]), CLEAR), (deep.wcs.pixel(*bodies), APART)
+    for where, apart in taken:
+        known = np.stack(where, axis=1)
+        places = places[cKDTree(known[np.isfinite(known).all(axis=1)]).query(places)[0] > apart]
+    return deep.wcs.sky(*places.T)
+
+
+def worth(name, store, bodies, fwhm=4.0):
+    """Measure every deep coadd of a release; return one Worth each.
+
+    `bodies` are ra and dec of all that shines: what stays below a coadd's threshold is no noise.
+    """
     found = []
     with closing(connect(name)) as session, session.cursor() as cursor:
         cursor.execute(DEEP)
@@ -66,17 +80,13 @@ def worth(name, store, fwhm=4.0):
             inputs = [read_exposure(store.get(bytes(one))) for (one,) in cursor.fetchall()]
             middle = centre(deep.shape)
             detected = detect(deep, fwhm=fwhm, threshold=4.0)
-            height, width = deep.shape
-            x, y = np.random.default_rng(1).uniform(20, (width - 20, height - 20), (BLANK, 2)).T
-            taken = cKDTree(np.stack([detected["x"], detected["y"]], axis=1))
-            clear = taken.query(np.stack([x, y], axis=1))[0] > CLEAR
-            ra, dec = deep.wcs.sky(x[clear], y[clear])
+            ra, dec = _blank(deep, detected, bodies)
             cover = np.array([_cover(one, ra, dec) for one in inputs])
             known = np.all(cover != 0, axis=0) & np.any(cover > 0, axis=0)
             ra, dec, cover = ra[known], dec[known], cover[:, known] > 0
             single = np.array([_blank_noise(one, ra[c], dec[c]) for one, c in zip(inputs, cover, strict=True)])
             noise = _blank_noise(deep, ra, dec, (single**-2 @ cover) ** -0.5)
-            area = ra.size / BLANK * (width - 40) * (height - 40)
+            area = ra.size / BLANK * deep.pixels.image.size
             again, _ = fit_psf(deep.with_(psf=None), detected)
             cursor.execute(FLUXES, [filter_id])
             ratio = np.array([float(one) for (one,) in cursor.fetchall() if one])
