@@ -185,13 +185,16 @@ class Psf:
         Returns
         -------
         ndarray, shape (n, size, size)
-            The middle pixel of stamp i is (round(x_i), round(y_i)). The whole model sums to 1.
+            The middle pixel of stamp i is (round(x_i), round(y_i)). The whole model sums to 1. NaN at a position that
+            is not finite.
         """
         x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
+        known = np.isfinite(x + y)
+        dx, dy = (np.where(known, place - np.rint(place), 0) for place in (x, y))
         terms = polynomial(x, y, self.model.shape, self.model.degree)
-        return sample_many(
-            self.model.planes, terms, self.oversampling, x - np.rint(x), y - np.rint(y), size or self.size
-        )
+        stamps = sample_many(self.model.planes, terms, self.oversampling, dx, dy, size or self.size)
+        stamps[~known] = np.nan
+        return stamps
 
     def at(self, x, y, size=None):
         """Return the PSF of one source at (x, y), shape (size, size); see `stamps`."""

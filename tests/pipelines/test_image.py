@@ -153,6 +153,14 @@ def test_the_mean_of_psfs_is_that_of_their_stars():
     np.testing.assert_allclose(Psf.mean(psfs, weights).at(20.3, 29.55, 15), expected, atol=5e-4 * expected.max())
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.1])
+def test_the_psf_is_nan_where_there_is_no_place(slope):
+    psf = Psf(VaryingImage(gaussian_planes(1.5, 10, slope), (64, 64)))
+    stamps = psf.stamps([np.nan, 20.0, np.inf, 20.0], [30.0, 30.0, 30.0, np.nan])
+    assert np.isnan(stamps[[0, 2, 3]]).all()
+    assert np.isfinite(stamps[1]).all()
+
+
 def test_fwhm_of_a_gaussian_psf():
     psf = Psf(VaryingImage(gaussian_planes(1.5, 10), (64, 64)))
     assert psf.fwhm(32, 32) == pytest.approx(2.3548 * 1.5, rel=1e-3)
