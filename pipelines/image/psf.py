@@ -190,7 +190,7 @@ class Psf:
         """
         x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
         known = np.isfinite(x + y)
-        dx, dy = (np.where(known, place - np.rint(place), 0) for place in (x, y))
+        dx, dy = (place - np.rint(place) for place in (np.where(known, x, 0), np.where(known, y, 0)))
         terms = polynomial(x, y, self.model.shape, self.model.degree)
         stamps = sample_many(self.model.planes, terms, self.oversampling, dx, dy, size or self.size)
         stamps[~known] = np.nan
