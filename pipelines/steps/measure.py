@@ -154,12 +154,12 @@ def _position_errors(rows, fitted, jacobian):
 def _aperture(rows, exposure, x, y, factor, radius=None, ring=None):
     """Aperture flux within 1.5 FWHM or a radius in pixels, corrected by the part of the PSF outside."""
     radius = radius or 1.5 * exposure.psf.fwhm(*_middle(exposure))
-    flux, error, rows["ap_flux_flag"] = summed_flux(exposure, x, y, radius, ring)
+    flux, error, rows["ap_flux_flag"] = _summed_flux(exposure, x, y, radius, ring)
     rows["ap_flux"], rows["ap_flux_err"] = flux * factor, error * factor
     return radius
 
 
-def summed_flux(exposure, x, y, radius, ring=None):
+def _summed_flux(exposure, x, y, radius, ring=None):
     """Return point sources' fluxes by the sum of the pixels within a radius, errors, and whether pixels lack."""
     pixels = exposure.pixels
     flux, error, flag = sep.sum_circle(pixels.image, x, y, radius, var=pixels.variance, mask=pixels.unusable, subpix=0)
@@ -292,5 +292,5 @@ def _with_stars_summed(difference, x, y, flux, error):
     star = np.isfinite(flux) & (variance[row, column] > STAR * usual)
     flux, error = flux.copy(), error.copy()
     radius = 1.5 * difference.psf.fwhm(*_middle(difference))
-    flux[star], error[star], _ = summed_flux(difference, x[star], y[star], radius)
+    flux[star], error[star], _ = _summed_flux(difference, x[star], y[star], radius)
     return flux, error

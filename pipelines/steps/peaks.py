@@ -30,9 +30,16 @@ def score_image(difference):
 
 
 def blank_scatter(score, threshold=5.0, block=16):
-    """Return the robust sigma of a score image's blank sky: of squares of pixels that hold no peak beyond ±threshold.
+    """Return the robust sigma of a score image's blank sky; it is 1 where the variance is right.
 
-    It is 1 where the variance is right; pixels without a score don't count.
+    Parameters
+    ----------
+    score : ndarray, shape (rows, columns)
+        Signal-to-noise ratios; 0 where there is none, which does not count.
+    threshold : float
+        Squares with a score beyond ± this are not blank.
+    block : int
+        Side of the squares in pixels.
     """
     rows, columns = (n // block for n in score.shape)
     tiles = np.abs(score[: rows * block, : columns * block]).reshape(rows, block, columns, block).swapaxes(1, 2)
