@@ -82,15 +82,23 @@ DECLARE
     month record;
     copied bigint;
     total bigint := 0;
-    first bigint := hven.first_id_of_night(release, hven.night_of_date(make_date(year, 1, 1)));
-    beyond bigint := hven.first_id_of_night(release, hven.night_of_date(make_date(year + 1, 1, 1)));
+    first bigint;
+    beyond bigint;
     own_key text;
 BEGIN
+    IF (release BETWEEN 0 AND 63 AND year BETWEEN 1995 AND 2040) IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = 'VN002',
+            MESSAGE = format('merge_year: got release %s and year %s; allowed are release 0 to 63, years 1995 to 2040, which ids have nights for',
+                             coalesce(release::text, 'NULL'), coalesce(year::text, 'NULL')),
+            HINT = 'Remedy: name a release and year of which there are monthly partitions.';
+    END IF;
     IF make_date(year + 1, 1, 1) > current_date THEN
         RAISE EXCEPTION USING ERRCODE = 'VN002',
             MESSAGE = format('merge_year: got %s, which is not over; allowed are years before %s', year, extract(year FROM current_date)),
             HINT = 'Remedy: merge the year when its last night is closed.';
     END IF;
+    first := hven.first_id_of_night(release, hven.night_of_date(make_date(year, 1, 1)));
+    beyond := hven.first_id_of_night(release, hven.night_of_date(make_date(year + 1, 1, 1)));
     PERFORM pg_advisory_xact_lock(hashtext('hven.partitions'));
     FOREACH table_name IN ARRAY ARRAY['source', 'dia_source', 'dia_source_snap', 'forced_source', 'forced_dia_source'] LOOP
         merged := format('%s_r%s_%s', table_name, to_char(release, 'FM00'), year);

@@ -82,7 +82,10 @@ def test_releases_have_partitions_of_their_own(cursor):
 
 @pytest.mark.parametrize(("call", "message"), [
     ("hven.ensure_partitions(0, 20, 10)", "release 0, nights 20 to 10; allowed are release 0 to 63"),
-    ("hven.merge_year(0, 2999)", "got 2999, which is not over"),
+    ("hven.merge_year(0, 2040)", "got 2040, which is not over"),
+    ("hven.merge_year(64, 2017)", "got release 64 and year 2017; allowed are release 0 to 63, years 1995 to 2040"),
+    ("hven.merge_year(0, 1800)", "got release 0 and year 1800"),
+    ("hven.merge_year(0, NULL)", "got release 0 and year NULL"),
 ])
 def test_impossible_times_are_refused(cursor, call, message):
     with pytest.raises(psycopg2.Error, match=message) as caught:
